@@ -1,0 +1,29 @@
+# make demo    learn from bouncing digits, predict, show, export
+# make test    lint and tests
+# make clean   remove what these made, the virtual environment included
+
+PYTHON ?= python3.11
+VENV ?= .venv
+
+.PHONY: demo test clean
+
+demo: $(VENV)/.installed-demo
+	$(VENV)/bin/video-repr pretrain demo --run runs/demo --resume
+	$(VENV)/bin/video-repr export runs/demo
+
+test: $(VENV)/.installed-test
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/python -m pytest
+
+# Stamps, so that an environment is made once and again when its list changes.
+$(VENV)/.installed-demo: EXTRAS = report,digits
+$(VENV)/.installed-test: EXTRAS = test
+$(VENV)/.installed-%: setup.cfg constraints.txt
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check \
+	    --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs build *.egg-info

@@ -1,0 +1,65 @@
+import os
+import pathlib
+import subprocess
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import pytest
+
+SHARED = pathlib.Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items):
+    if SHARED.is_dir():
+        return
+    for item in items:
+        if "shared" in item.keywords:
+            item.add_marker(
+                pytest.mark.skip(reason=f"needs real data in {SHARED}")
+            )
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    return SHARED
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def digits_file(tmp_path_factory):
+    """A small digit set of our own: strokes on 8 x 8 px."""
+    rng = np.random.default_rng(1)
+    path = tmp_path_factory.mktemp("digits") / "digits.npz"
+    glyphs = {}
+    for name, count in (("x_train", 60), ("x_test", 12)):
+        glyphs[name] = np.zeros((count, 8, 8), np.uint8)
+        for glyph in glyphs[name]:
+            glyph[:, rng.integers(8)] = rng.integers(100, 256, 8)
+            glyph[rng.integers(8)] = rng.integers(100, 256, 8)
+    np.savez(path, **glyphs)
+    return path
+
+
+@pytest.fixture
+def fresh_process(tmp_path):
+    """Runs Python source in a new process; returns what it printed."""
+
+    def run(source, *arguments, expect=0, **environment):
+        done = subprocess.run(
+            [sys.executable, "-c", source, *map(str, arguments)],
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == expect, done.stdout + done.stderr
+        return done.stdout if expect == 0 else done.stderr
+
+    return run

@@ -1,0 +1,48 @@
+"""Unsupervised learning of video representations with LSTMs, in Keras.
+
+The models of Srivastava, Mansimov and Salakhutdinov (ICML 2015): an encoder
+LSTM reads a clip into a state, and decoder LSTMs unroll that state into the
+reversed clip, the future, or both.
+"""
+
+import os as _os
+
+# TensorFlow's greetings would stand before every message of the command line.
+# A level that is set is kept.
+_os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+
+_backend = _os.environ.get("KERAS_BACKEND", "tensorflow")
+if _backend == "tensorflow":
+    # ~/.keras/keras.json can name another backend; the variable outranks it
+    # unless Keras was imported already.
+    import keras as _keras
+
+    _backend = _keras.backend.backend()
+if _backend != "tensorflow":
+    raise ImportError(
+        "video_repr needs Keras on its TensorFlow backend. Received: backend "
+        f"{_backend!r}. Set KERAS_BACKEND=tensorflow before keras is "
+        "imported."
+    )
+
+from video_repr.errors import InputError
+from video_repr.layers import PeepholeLSTM
+from video_repr.layers import PeepholeLSTMCell
+from video_repr.losses import BceSumPerFrame
+from video_repr.losses import HalfSsePerFrame
+from video_repr.models import Decoder
+from video_repr.models import Encoder
+from video_repr.models import VideoSeq2Seq
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BceSumPerFrame",
+    "Decoder",
+    "Encoder",
+    "HalfSsePerFrame",
+    "InputError",
+    "PeepholeLSTM",
+    "PeepholeLSTMCell",
+    "VideoSeq2Seq",
+]

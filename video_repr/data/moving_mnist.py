@@ -1,0 +1,242 @@
+"""Moving MNIST: digits that bounce inside a frame.
+
+The motion is that of the paper's code (section 3.1 of the paper describes
+it). A sequence is a pure function of (seed, index): any of them can be made
+alone, in any order, on any machine.
+"""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from video_repr.errors import InputError
+
+# Random numbers of a digit: glyph, x, y, direction, speed.
+_DRAWS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class MovingMNIST:
+    """Sequences of bouncing glyphs.
+
+    Positions live in [0, 1]^2, scaled by the range that a glyph can move in
+    (36 px for 28 px digits in 64 px frames). Before each frame a glyph moves
+    by `speed` in its direction; an axis that would leave [0, 1] stops at the
+    border and turns round. Glyphs are drawn at whole pixels and overlap by
+    the elementwise maximum.
+
+    Example:
+    >>> train = MovingMNIST(load_digits().train, seed=0)
+    >>> train.sequences(range(100)).shape
+    (100, 20, 64, 64)
+    >>> model.fit(train.dataset(batch_size=16), steps_per_epoch=1000)
+
+    Attributes:
+        glyphs: uint8, `[glyphs, height, width]`.
+        seed: names the endless set of sequences.
+        digits: number of glyphs in a sequence.
+        frames: number of frames.
+        size: height and width of a frame in pixels.
+        speed: distance that a glyph moves per frame, in units of its range:
+            0.1 is 3.6 px for digits in 64 px frames. A pair (low, high)
+            draws each glyph's speed uniformly.
+    """
+
+    glyphs: np.ndarray = dataclasses.field(repr=False)
+    seed: int = 0
+    digits: int = 2
+    frames: int = 20
+    size: int = 64
+    speed: float | tuple[float, float] = 0.1
+
+    def __post_init__(self):
+        glyphs = self.glyphs
+        if glyphs.ndim != 3 or glyphs.dtype != np.uint8 or not len(glyphs):
+            raise InputError(
+                "Expected glyphs as uint8 of shape [glyphs, height, width], "
+                f"at least one. Received: {glyphs.dtype} of shape "
+                f"{glyphs.shape}"
+            )
+        if max(glyphs.shape[1:]) > self.size:
+            raise InputError(
+                f"Expected glyphs that fit frames of {self.size} px. "
+                f"Received: glyphs of {glyphs.shape[1]} x {glyphs.shape[2]} px"
+            )
+        for name in ("digits", "frames"):
+            if getattr(self, name) < 1:
+                raise InputError(
+                    f"Expected {name} of at least 1. Received: "
+                    f"{getattr(self, name)}"
+                )
+        low, high = self._speed_range()
+        if not 0 <= low <= high < np.inf:
+            raise InputError(
+                "Expected a speed of at least 0, or a pair (low, high). "
+                f"Received: {self.speed}"
+            )
+
+    def sequences(self, indices):
+        """Makes sequences.
+
+        Args:
+            indices: which ones, integers of at least 0.
+
+        Returns:
+            uint8, `[len(indices), frames, size, size]`.
+        """
+        indices = np.asarray(indices, np.uint64)
+        which, rows, columns = self._trajectories(indices)
+        n, frames, size = len(indices), self.frames, self.size
+        height, width = self.glyphs.shape[1:]
+        canvas = np.zeros((n, frames, size, size), np.uint8)
+        # Every place where a glyph can lie, as a view of the canvas.
+        places = np.lib.stride_tricks.sliding_window_view(
+            canvas, (height, width), axis=(2, 3), writeable=True
+        )
+        sequence = np.arange(n)
+        for t in range(frames):
+            for digit in range(self.digits):
+                at = sequence, t, rows[:, t, digit], columns[:, t, digit]
+                glyphs = self.glyphs[which[:, digit]]
+                if digit:
+                    glyphs = np.maximum(places[at], glyphs)
+                places[at] = glyphs
+        return canvas
+
+    def dataset(self, batch_size, start=0):
+        """An endless `tf.data.Dataset` of the sequences in order.
+
+        Args:
+            batch_size: sequences in a batch.
+            start: index of the first sequence.
+
+        Returns:
+            A dataset of uint8 batches `[batch_size, frames, size, size]`.
+        """
+        import tensorflow as tf
+
+        shape = (batch_size, self.frames, self.size, self.size)
+
+        def make(batch):
+            first = start + int(batch) * batch_size
+            return self.sequences(range(first, first + batch_size))
+
+        def make_tensor(batch):
+            clips = tf.numpy_function(make, [batch], tf.uint8)
+            return tf.ensure_shape(clips, shape)
+
+        return (
+            tf.data.Dataset.counter()
+            .map(make_tensor, num_parallel_calls=1)
+            .prefetch(4)
+        )
+
+    def _speed_range(self):
+        if isinstance(self.speed, (tuple, list)):
+            return tuple(self.speed)
+        return self.speed, self.speed
+
+    def _trajectories(self, indices):
+        """Glyph indices `[n, digits]`, rows and columns `[n, frames, d]`."""
+        draws = _uniform(self.seed, indices, self.digits * _DRAWS)
+        draws = draws.reshape(len(indices), self.digits, _DRAWS)
+        which = (draws[..., 0] * len(self.glyphs)).astype(np.int64)
+        angle = 2 * np.pi * draws[..., 3]
+        velocity = np.stack([np.sin(angle), np.cos(angle)], axis=-1)
+        low, high = self._speed_range()
+        velocity *= (low + (high - low) * draws[..., 4])[..., None]
+        position = draws[..., 1:3]
+        path = np.empty((len(indices), self.frames, self.digits, 2))
+        for t in range(self.frames):
+            position = position + velocity
+            velocity = np.where(
+                (position <= 0) | (position >= 1), -velocity, velocity
+            )
+            position = np.clip(position, 0, 1)
+            path[:, t] = position
+        ranges = self.size - np.array(self.glyphs.shape[1:])
+        pixels = (path * ranges).astype(np.int64)
+        return which, pixels[..., 0], pixels[..., 1]
+
+
+def _uniform(seed, indices, count):
+    """Uniform numbers in [0, 1) by hashing: `[len(indices), count]`.
+
+    SplitMix64 (Steele, Lea and Flood, 2014) over seed, index and position,
+    because NumPy promises the streams of its distributions for no future
+    version, and has no vectorised way to a stream per index.
+    """
+    with np.errstate(over="ignore"):
+        key = _mix(np.uint64(seed % 2**64) + _GOLDEN)
+        key = _mix(key ^ _mix(indices.astype(np.uint64)[:, None] + _GOLDEN))
+        counter = np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN
+        bits = _mix(key + counter)
+    return (bits >> np.uint64(11)) * 2.0**-53
+
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def _mix(z):
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def read_sequences(path):
+    """Reads a published Moving MNIST test file.
+
+    Args:
+        path: `mnist_test_seq.npy`, (frames, sequences, height, width), or
+            `bouncing_mnist_test.npy`, (sequences, frames, height, width):
+            uint8 with 20 frames. An axis of 20 is taken for the frames, the
+            second first.
+
+    Returns:
+        uint8, `[sequences, frames, height, width]`.
+
+    Raises:
+        InputError: if the file is missing, truncated or of another form.
+    """
+    sequences = read_npy(path)
+    if sequences.ndim != 4 or sequences.dtype != np.uint8:
+        raise InputError(
+            "Expected uint8 sequences of shape (20, sequences, height, width) "
+            "or (sequences, 20, height, width). Received: "
+            f"{sequences.dtype} of shape {sequences.shape} in {path}"
+        )
+    if sequences.shape[1] != 20 and sequences.shape[0] == 20:
+        sequences = sequences.swapaxes(0, 1)
+    if sequences.shape[1] != 20 or not sequences.size:
+        raise InputError(
+            "Expected sequences of 20 frames, at least one. Received: shape "
+            f"{sequences.shape} in {path}"
+        )
+    return sequences
+
+
+def read_npy(path):
+    """Reads an array from an .npy file.
+
+    Raises:
+        InputError: if the file is missing, truncated or holds objects.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise InputError(
+            f"Expected an .npy file. Received: {str(path)!r}, which does not "
+            "exist"
+        )
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(
+            f"Expected a whole .npy file. Received: {path}, which cannot be "
+            f"read: {error}"
+        ) from error
+    if not isinstance(array, np.ndarray):
+        raise InputError(
+            f"Expected an .npy file. Received: {path}, an archive of arrays"
+        )
+    return array

@@ -1,0 +1,33 @@
+"""What goes wrong by what a user gave, said in one sentence."""
+
+import contextlib
+
+
+class InputError(ValueError):
+    """An input that cannot be used: what was expected, and what came.
+
+    The command line prints its message and exits with code 2.
+    """
+
+
+class MissingExtraError(InputError, ImportError):
+    """A package that one of video_repr's extras installs is missing."""
+
+
+@contextlib.contextmanager
+def extra(name):
+    """Names the extra to install when an import inside the block fails.
+
+    >>> with extra("report"):
+    ...     import matplotlib
+
+    Raises:
+        MissingExtraError: if a package is missing.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"This needs the package {error.name!r}, which is not installed: "
+            f"pip install 'video_repr[{name}]'"
+        ) from error

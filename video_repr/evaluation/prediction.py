@@ -1,0 +1,132 @@
+"""Reconstruction and future prediction, beside two baselines."""
+
+import numpy as np
+import tensorflow as tf
+
+from video_repr import metrics
+
+_IMAGE_METRICS = {"ssim": metrics.ssim, "psnr": metrics.psnr}
+_ERROR_METRICS = {
+    "half_sse_per_frame": metrics.half_sse_per_frame,
+    "mse_sum_per_frame": metrics.mse_sum_per_frame,
+    "mae_sum_per_frame": metrics.mae_sum_per_frame,
+}
+
+
+def evaluate(model, clips, mean_frame, batch_size=100):
+    """Scores a model on clips, every decoder on its own predictions.
+
+    Args:
+        model: a `VideoSeq2Seq`.
+        clips: `[clips, model.clip_frames, ...]`, uint8 or floating point;
+            images for models with logistic outputs.
+        mean_frame: `[...]`, the mean of the training set, in the values of
+            the model's frames.
+        batch_size: number of clips that are computed at once.
+
+    Returns:
+        A JSON-ready dict with
+        - "reconstruction" and "future", for the decoders there are: metrics
+          averaged over frames and clips, and under "per_step" the curves
+          over the predicted frames, the nearest to the input's end first;
+        - "baselines": the same metrics of the future (of the reconstruction
+          where there is no future decoder) for "last_frame", the last frame
+          of the input repeated, and "mean_frame";
+        - "lower_bound" for logistic outputs: the least cross entropy that
+          any prediction can have.
+    """
+    logistic = {
+        branch: decoder.output_kind == "logistic"
+        for branch, decoder in model.decoders.items()
+    }
+    branch_of_baselines = "future" if "future" in logistic else "reconstruction"
+    predict = tf.function(
+        lambda batch: model(batch, training=False),
+        jit_compile=True,
+        reduce_retracing=False,
+    )
+    scores = _Scores()
+    for start in range(0, len(clips), batch_size):
+        batch = clips[start : start + batch_size]
+        outputs = predict(tf.convert_to_tensor(batch))
+        batch = _in_unit_range(batch)
+        for branch, truth in model.targets(batch).items():
+            prediction = np.asarray(outputs[branch], np.float32)
+            scores.add(branch, truth, prediction, logistic[branch])
+            if logistic[branch]:
+                scores.add_entropy(branch, truth)
+        truth = model.targets(batch)[branch_of_baselines]
+        last = batch[:, model.input_frames - 1 : model.input_frames]
+        for name, frame in (("last_frame", last), ("mean_frame", mean_frame)):
+            scores.add(
+                name,
+                truth,
+                np.broadcast_to(frame, truth.shape),
+                logistic[branch_of_baselines],
+                is_frames=True,
+            )
+    evaluation = {branch: scores.of(branch) for branch in model.decoders}
+    evaluation["baselines"] = {
+        "of": branch_of_baselines,
+        "last_frame": scores.of("last_frame"),
+        "mean_frame": scores.of("mean_frame"),
+    }
+    evaluation["lower_bound"] = {
+        branch: {"bce_sum_per_frame": scores.entropy(branch)}
+        for branch in model.decoders
+        if logistic[branch]
+    }
+    return evaluation
+
+
+class _Scores:
+    """Per-frame metrics, gathered over batches."""
+
+    def __init__(self):
+        self._per_frame = {}
+
+    def add(self, name, truth, prediction, logistic, is_frames=False):
+        functions = dict(_ERROR_METRICS)
+        if logistic:
+            bce = metrics.bce_sum_per_frame(
+                truth, prediction, logits=not is_frames
+            )
+            self._append(name, "bce_sum_per_frame", bce)
+            if not is_frames:
+                prediction = 1 / (1 + np.exp(-prediction))
+            if truth.ndim >= 4 and min(truth.shape[2:4]) >= 11:
+                functions |= _IMAGE_METRICS
+            else:
+                functions["psnr"] = metrics.psnr
+        for metric, function in functions.items():
+            self._append(name, metric, function(truth, prediction))
+
+    def add_entropy(self, name, truth):
+        self._append(name, "entropy", metrics.entropy_sum_per_frame(truth))
+
+    def of(self, name):
+        curves = {
+            metric: np.concatenate(values).mean(axis=0)
+            for metric, values in self._per_frame[name].items()
+            if metric != "entropy"
+        }
+        return {
+            **{metric: float(curve.mean()) for metric, curve in curves.items()},
+            "per_step": {
+                metric: curve.tolist() for metric, curve in curves.items()
+            },
+        }
+
+    def entropy(self, name):
+        return float(np.concatenate(self._per_frame[name]["entropy"]).mean())
+
+    def _append(self, name, metric, values):
+        self._per_frame.setdefault(name, {}).setdefault(metric, []).append(
+            values
+        )
+
+
+def _in_unit_range(clips):
+    if clips.dtype == np.uint8:
+        return clips.astype(np.float32) / 255
+    return np.asarray(clips, np.float32)

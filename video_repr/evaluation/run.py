@@ -1,0 +1,101 @@
+"""Evaluation of a run: evaluation.json and figures/."""
+
+import dataclasses
+
+import numpy as np
+
+from video_repr import visualization
+from video_repr.configs.data import Data
+from video_repr.evaluation.prediction import evaluate
+from video_repr.files import whole_directory
+from video_repr.files import write_json
+
+_CLIPS_IN_FIGURES = 4
+
+
+def evaluate_run(run, test_file=None):
+    """Evaluates the best checkpoint of a run on the test set.
+
+    Writes `evaluation.json` and `figures/`.
+
+    Args:
+        run: a `runs.Run`.
+        test_file: a published Moving MNIST test file to use instead of the
+            config's test set.
+
+    Returns:
+        The content of `evaluation.json`.
+
+    Raises:
+        InputError: if the run or the test set cannot be read.
+    """
+    config = run.config()
+    if test_file is not None:
+        config = dataclasses.replace(
+            config, data=dataclasses.replace(config.data, test_file=test_file)
+        )
+    model = run.model()
+    data = Data.of(config)
+    clips = data.test()
+    evaluation = {
+        **evaluate(model, clips, data.mean_frame()),
+        "data": {**data.describe(), "sequences": len(clips)},
+    }
+    with whole_directory(run.figures) as figures:
+        write_figures(figures, model, clips, evaluation)
+    write_json(run.evaluation_file, evaluation)
+    return evaluation
+
+
+def write_figures(directory, model, clips, evaluation):
+    """Draws what a model predicts.
+
+    Writes `strips-N.png` for the first clips, `prediction.gif` where there is
+    a future decoder, and `errors.png`.
+
+    Args:
+        directory: existing directory to write to, a `pathlib.Path`.
+        model: a `VideoSeq2Seq`.
+        clips: uint8 images, `[clips, time, height, width]`.
+        evaluation: what `evaluate` returned.
+    """
+    clips = clips[:_CLIPS_IN_FIGURES]
+    n = model.input_frames
+    frames = model.predict(clips, verbose=0)
+    for i, clip in enumerate(clips):
+        rows = {"input": (0, clip[:n])}
+        if "reconstruction" in frames:
+            rows["reconstruction"] = (0, frames["reconstruction"][i])
+        if "future" in frames:
+            truth = clip[n : n + model.future_frames]
+            rows |= {
+                "truth": (n, truth),
+                "prediction": (n, frames["future"][i]),
+            }
+        visualization.strips(rows).savefig(directory / f"strips-{i + 1}.png")
+    if "future" in frames:
+        visualization.write_gif(
+            directory / "prediction.gif",
+            {
+                "truth": clips,
+                "prediction": np.concatenate(
+                    [clips[:, :n] / 255, frames["future"]], axis=1
+                ),
+            },
+        )
+    branch = evaluation["baselines"]["of"]
+    metric = next(
+        m
+        for m in ("bce_sum_per_frame", "half_sse_per_frame")
+        if m in evaluation[branch]
+    )
+    curves = {
+        "model": evaluation[branch],
+        "last frame repeated": evaluation["baselines"]["last_frame"],
+        "mean frame": evaluation["baselines"]["mean_frame"],
+    }
+    visualization.error_curves(
+        {name: scores["per_step"][metric] for name, scores in curves.items()},
+        metric,
+        title=f"{branch}, {evaluation['data']['sequences']:,} test sequences",
+    ).savefig(directory / "errors.png")

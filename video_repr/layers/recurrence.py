@@ -1,0 +1,207 @@
+"""The time loop of the peephole LSTM, with its own gradient.
+
+This is the only file where speed tricks live. Everything is batch-major,
+`[batch, time, ...]`, so that no transposes surround the loop; the gates of a
+step are one matrix product; the gradient stores the activated gates and the
+cells, and turns the weight gradients of all steps into one product over time
+instead of one small product per step.
+"""
+
+import tensorflow as tf
+
+
+def gates(z, c, peephole):
+    """One step's gate arithmetic (paper, section 2).
+
+    Args:
+        z: `[batch, 4 * units]`, pre-activations without the peephole terms,
+            packed as input gate, forget gate, cell input, output gate.
+        c: `[batch, units]`, the previous cell.
+        peephole: `[3, units]`, diagonals of W_ci, W_cf and W_co.
+
+    Returns:
+        `(activations, h, c)`: the activated gates, packed as `z`, the new
+        output and the new cell.
+    """
+    zi, zf, zg, zo = tf.split(z, 4, axis=-1)
+    i = tf.sigmoid(zi + peephole[0] * c)
+    f = tf.sigmoid(zf + peephole[1] * c)
+    g = tf.tanh(zg)
+    c = f * c + i * g
+    # The output gate sees the new cell.
+    o = tf.sigmoid(zo + peephole[2] * c)
+    h = o * tf.tanh(c)
+    return tf.concat([i, f, g, o], axis=-1), h, c
+
+
+def gates_gradient(activations, c_previous, c, peephole, dh, dc):
+    """Gradient of `gates`.
+
+    Args:
+        activations: `[batch, 4 * units]`, as returned by `gates`.
+        c_previous: `[batch, units]`, the cell before the step.
+        c: `[batch, units]`, the cell after the step.
+        peephole: `[3, units]`.
+        dh: `[batch, units]`, gradient that reaches the step's output.
+        dc: `[batch, units]`, gradient that reaches the step's new cell.
+
+    Returns:
+        `(dz, dc_previous)`: gradients of the pre-activations, packed as the
+        activations, and of the previous cell.
+    """
+    i, f, g, o = tf.split(activations, 4, axis=-1)
+    tanh_c = tf.tanh(c)
+    dzo = dh * tanh_c * o * (1 - o)
+    dc = dc + dh * o * (1 - tanh_c * tanh_c) + dzo * peephole[2]
+    dzi = dc * g * i * (1 - i)
+    dzf = dc * c_previous * f * (1 - f)
+    dzg = dc * i * (1 - g * g)
+    dc_previous = dc * f + dzi * peephole[0] + dzf * peephole[1]
+    return tf.concat([dzi, dzf, dzg, dzo], axis=-1), dc_previous
+
+
+def peephole_lstm(drive, h, c, recurrent_kernel, peephole, *, steps, unroll):
+    """Runs a peephole LSTM over a whole sequence.
+
+    Args:
+        drive: what enters the gates from outside the recurrence: the input
+            projection and bias of every step, `[batch, time, 4 * units]`,
+            made by the caller in one product; or, without input, the bias
+            alone, `[4 * units]`, the same at every step.
+        h: `[batch, units]`, initial output.
+        c: `[batch, units]`, initial cell.
+        recurrent_kernel: `[units, 4 * units]`.
+        peephole: `[3, units]`.
+        steps: number of steps, at least 1; an integer if `unroll`.
+        unroll: whether to write the steps out one after another instead of
+            looping. It compiles slower with every step and runs no faster;
+            what it is for is a SavedModel that can be fine-tuned under XLA,
+            where the gradient of a reloaded loop fails.
+
+    Returns:
+        `(sequence, c)`: the outputs `[batch, time, units]` and the last
+        cell `[batch, units]`. Differentiable once.
+    """
+
+    @tf.custom_gradient
+    def run(drive, h, c, recurrent_kernel, peephole):
+        has_input = drive.shape.rank == 3
+        drive_at = (lambda t: drive[:, t]) if has_input else (lambda t: drive)
+        forward, backward = (
+            (_forward_unrolled, _backward_unrolled)
+            if unroll
+            else (_forward_loop, _backward_loop)
+        )
+        hs, cs, activations = forward(
+            drive_at, steps, h, c, recurrent_kernel, peephole
+        )
+        # What each step started from.
+        h_before = tf.concat([h[:, None], hs[:, :-1]], axis=1)
+        c_before = tf.concat([c[:, None], cs[:, :-1]], axis=1)
+
+        def gradient(dhs, dc):
+            dz, dh, dc = backward(
+                dhs, dc, activations, c_before, cs, recurrent_kernel, peephole
+            )
+            drecurrent = tf.einsum("btu,btz->uz", h_before, dz)
+            dzi, dzf, _, dzo = tf.split(dz, 4, axis=-1)
+            dpeephole = tf.stack(
+                [
+                    tf.reduce_sum(dzi * c_before, axis=[0, 1]),
+                    tf.reduce_sum(dzf * c_before, axis=[0, 1]),
+                    tf.reduce_sum(dzo * cs, axis=[0, 1]),
+                ]
+            )
+            ddrive = dz if has_input else tf.reduce_sum(dz, axis=[0, 1])
+            return ddrive, dh, dc, drecurrent, dpeephole
+
+        return (hs, cs[:, -1]), gradient
+
+    return run(drive, h, c, recurrent_kernel, peephole)
+
+
+def _forward_unrolled(drive_at, steps, h, c, recurrent_kernel, peephole):
+    hs, cs, activations = [], [], []
+    for t in range(steps):
+        z = drive_at(t) + tf.matmul(h, recurrent_kernel)
+        a, h, c = gates(z, c, peephole)
+        hs.append(h)
+        cs.append(c)
+        activations.append(a)
+    return tuple(tf.stack(x, axis=1) for x in (hs, cs, activations))
+
+
+def _backward_unrolled(
+    dhs, dc, activations, c_before, cs, recurrent_kernel, peephole
+):
+    dh = tf.zeros_like(dc)
+    dzs = []
+    for t in reversed(range(dhs.shape[1])):
+        dz, dc = gates_gradient(
+            activations[:, t],
+            c_before[:, t],
+            cs[:, t],
+            peephole,
+            dhs[:, t] + dh,
+            dc,
+        )
+        dh = tf.matmul(dz, recurrent_kernel, transpose_b=True)
+        dzs.append(dz)
+    return tf.stack(dzs[::-1], axis=1), dh, dc
+
+
+def _forward_loop(drive_at, steps, h, c, recurrent_kernel, peephole):
+    def step(t, h, c, hs, cs, activations):
+        z = drive_at(t) + tf.matmul(h, recurrent_kernel)
+        a, h, c = gates(z, c, peephole)
+        return (
+            t + 1,
+            h,
+            c,
+            hs.write(t, h),
+            cs.write(t, c),
+            activations.write(t, a),
+        )
+
+    arrays = [_array(h, steps) for _ in range(3)]
+    _, _, _, *arrays = _loop(step, steps, (0, h, c, *arrays))
+    return tuple(_stack(array) for array in arrays)
+
+
+def _backward_loop(
+    dhs, dc, activations, c_before, cs, recurrent_kernel, peephole
+):
+    steps = tf.shape(dhs)[1] if dhs.shape[1] is None else dhs.shape[1]
+
+    def step(k, dh, dc, dzs):
+        t = steps - 1 - k
+        dz, dc = gates_gradient(
+            activations[:, t],
+            c_before[:, t],
+            cs[:, t],
+            peephole,
+            dhs[:, t] + dh,
+            dc,
+        )
+        dh = tf.matmul(dz, recurrent_kernel, transpose_b=True)
+        return k + 1, dh, dc, dzs.write(t, dz)
+
+    _, dh, dc, dzs = _loop(
+        step, steps, (0, tf.zeros_like(dc), dc, _array(dc, steps))
+    )
+    return _stack(dzs), dh, dc
+
+
+def _loop(step, steps, variables):
+    # XLA needs the bound to size what the loop stores.
+    return tf.while_loop(
+        lambda t, *_: t < steps, step, variables, maximum_iterations=steps
+    )
+
+
+def _array(like, steps):
+    return tf.TensorArray(like.dtype, size=steps)
+
+
+def _stack(array):
+    return tf.transpose(array.stack(), [1, 0, 2])

@@ -1,0 +1,50 @@
+"""The paper's losses, named by their reduction.
+
+Both sum over the values of a frame and average over the frames of a clip and
+over clips, which is the unit the paper reports.
+"""
+
+import keras
+from keras import ops
+
+
+class _SumPerFrame(keras.losses.Loss):
+    def call(self, y_true, y_pred):
+        errors = self.elementwise(y_true, y_pred)
+        per_frame = ops.sum(errors, axis=tuple(range(2, len(errors.shape))))
+        return ops.mean(per_frame, axis=1)
+
+
+@keras.saving.register_keras_serializable(package="video_repr")
+class BceSumPerFrame(_SumPerFrame):
+    """Cross entropy of logistic outputs, in nats per frame.
+
+    Call arguments:
+        y_true: frames in [0, 1], `[batch, time, ...]`.
+        y_pred: logits of the same shape, as logistic decoders return them.
+    """
+
+    def __init__(self, name="bce_sum_per_frame", **kwargs):
+        super().__init__(name=name, **kwargs)
+
+    @staticmethod
+    def elementwise(y_true, y_pred):
+        # -y log s(z) - (1 - y) log(1 - s(z)), which never overflows.
+        return ops.softplus(y_pred) - y_true * y_pred
+
+
+@keras.saving.register_keras_serializable(package="video_repr")
+class HalfSsePerFrame(_SumPerFrame):
+    """Half the sum of squared errors of a frame.
+
+    Call arguments:
+        y_true: frames or percepts, `[batch, time, ...]`.
+        y_pred: the same shape, as linear or rectified decoders return them.
+    """
+
+    def __init__(self, name="half_sse_per_frame", **kwargs):
+        super().__init__(name=name, **kwargs)
+
+    @staticmethod
+    def elementwise(y_true, y_pred):
+        return 0.5 * ops.square(y_true - y_pred)

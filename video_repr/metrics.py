@@ -1,0 +1,85 @@
+"""How well frames were predicted. Every name carries its reduction.
+
+The functions take true and predicted frames, `[clips, time, height, width]`
+or `[clips, time, height, width, channels]` (`ssim`), or of any shape from
+`[clips, time, ...]` (the others), and return an array `[clips, time]`: one
+number a frame, to be averaged over clips, and over time or not.
+"""
+
+import numpy as np
+
+# Frames of 0 and 1 have an infinite cross entropy wherever they are wrong;
+# predicted probabilities are kept this far from 0 and 1, as Keras does.
+EPSILON = 1e-7
+
+
+def bce_sum_per_frame(truth, prediction, *, logits=False):
+    """Cross entropy in nats, summed over a frame.
+
+    Args:
+        truth: true frames in [0, 1].
+        prediction: predicted frames in [0, 1], or their logits.
+        logits: whether `prediction` are logits, which is exact.
+    """
+    truth = np.asarray(truth, np.float64)
+    if logits:
+        z = np.asarray(prediction, np.float64)
+        return _sum(np.logaddexp(0, z) - truth * z)
+    p = np.clip(np.asarray(prediction, np.float64), EPSILON, 1 - EPSILON)
+    return _sum(-truth * np.log(p) - (1 - truth) * np.log1p(-p))
+
+
+def entropy_sum_per_frame(truth):
+    """Least cross entropy that any prediction can have, in nats.
+
+    The pixels' own entropy: above 0 wherever they are grey.
+    """
+    return bce_sum_per_frame(truth, truth)
+
+
+def half_sse_per_frame(truth, prediction):
+    """Half the sum of squared errors of a frame: the paper's for patches."""
+    return 0.5 * mse_sum_per_frame(truth, prediction)
+
+
+def mse_sum_per_frame(truth, prediction):
+    """Squared errors summed over a frame: the field's "MSE"."""
+    return _sum(np.square(np.subtract(truth, prediction, dtype=np.float64)))
+
+
+def mae_sum_per_frame(truth, prediction):
+    """Absolute errors summed over a frame: the field's "MAE"."""
+    return _sum(np.abs(np.subtract(truth, prediction, dtype=np.float64)))
+
+
+def psnr(truth, prediction):
+    """Peak signal-to-noise ratio in dB, for pixels in [0, 1].
+
+    Frames without error count as 100 dB.
+    """
+    values = np.prod(np.shape(truth)[2:])
+    mse = mse_sum_per_frame(truth, prediction) / values
+    return -10 * np.log10(np.maximum(mse, 1e-10))
+
+
+def ssim(truth, prediction):
+    """Structural similarity (Wang et al., 2004), for pixels in [0, 1].
+
+    Gaussian window of 11 x 11 px with a deviation of 1.5 px, data range 1,
+    averaged over a frame.
+    """
+    import tensorflow as tf
+
+    if np.ndim(truth) == 4:
+        truth, prediction = truth[..., None], prediction[..., None]
+    return tf.image.ssim(
+        tf.convert_to_tensor(truth, tf.float32),
+        tf.convert_to_tensor(prediction, tf.float32),
+        max_val=1.0,
+        filter_size=11,
+        filter_sigma=1.5,
+    ).numpy()
+
+
+def _sum(errors):
+    return errors.reshape(*errors.shape[:2], -1).sum(axis=-1)

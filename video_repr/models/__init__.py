@@ -1,0 +1,7 @@
+"""Encoder, decoders, and the models made of them."""
+
+from video_repr.models.decoder import Decoder
+from video_repr.models.encoder import Encoder
+from video_repr.models.seq2seq import VideoSeq2Seq
+
+__all__ = ["Decoder", "Encoder", "VideoSeq2Seq"]

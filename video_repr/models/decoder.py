@@ -1,0 +1,306 @@
+"""The decoder: a state into frames."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from video_repr.layers import PeepholeLSTM
+
+OUTPUTS = ("logistic", "linear", "rectified")
+FIRST_STEPS = ("step", "copy")
+
+
+@keras.saving.register_keras_serializable(package="video_repr")
+class Decoder(keras.layers.Layer):
+    """A stack of peephole LSTMs that unrolls a state into frames.
+
+    Every layer starts from the encoder's h and c of the same layer. The
+    output layer reads the top layer alone: y_t = W_out h_t + b_out (paper,
+    sections 2.2 to 2.4).
+
+    An unconditioned decoder has no input. In a conditional one the first
+    layer also receives the previous frame, and nothing at its first step: in
+    training the true frame, otherwise always the decoder's own.
+
+    Args:
+        units: number of units of each layer, lowest first; the encoder's.
+        output_dim: number of values in a frame.
+        conditional: whether the decoder receives the previous frame.
+        output: "logistic" for frames in [0, 1], "linear", or "rectified" for
+            values that are not negative.
+        first_step: "step" takes a step from the encoder's state and then
+            emits the first frame: T frames are T transitions. "copy" emits
+            the first frame from the encoder's state itself: T frames are
+            T - 1 transitions. The authors released code for both.
+        scheduled_sampling: share of the true previous frames that a
+            conditional decoder sees replaced by its own predictions in
+            training, drawn anew for each frame: a number, or a
+            `keras.optimizers.schedules.LearningRateSchedule` over training
+            steps.
+        dropout: share of the inputs of every layer above the first, and of
+            the output layer, that is dropped in training.
+        forget_bias: initial bias of the forget gates.
+        unroll: see `PeepholeLSTM`.
+        seed: seed of the dropout of the output layer and of the sampling.
+
+    Call arguments:
+        states: `[[h, c], ...]`, a pair a layer, as the encoder returns them.
+        steps: number of frames, an integer of at least 1.
+        truth: `[batch, steps, output_dim]`, the frames to predict. A
+            conditional decoder needs them in training; nobody else reads
+            them.
+        training: whether the decoder is trained.
+
+    Returns:
+        `[batch, steps, output_dim]`: frames, or their logits where the output
+        is logistic. `to_frames` turns either into frames.
+    """
+
+    def __init__(
+        self,
+        units,
+        output_dim,
+        *,
+        conditional=False,
+        output="logistic",
+        first_step="step",
+        scheduled_sampling=0.0,
+        dropout=0.0,
+        forget_bias=0.0,
+        unroll=False,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        _check_choice("output", output, OUTPUTS)
+        _check_choice("first_step", first_step, FIRST_STEPS)
+        self.units = tuple(units)
+        if not self.units:
+            raise ValueError("units must name at least one layer. Received: ()")
+        self.output_dim = output_dim
+        self.conditional = conditional
+        self.output_kind = output
+        self.first_step = first_step
+        if isinstance(scheduled_sampling, dict):
+            scheduled_sampling = keras.optimizers.schedules.deserialize(
+                scheduled_sampling
+            )
+        self.scheduled_sampling = scheduled_sampling
+        self.dropout = dropout
+        self.forget_bias = forget_bias
+        self.unroll = unroll
+        self.seed = seed
+        self.lstms = [
+            PeepholeLSTM(
+                size,
+                return_sequences=True,
+                unroll=unroll,
+                dropout=dropout if layer else 0.0,
+                forget_bias=forget_bias,
+                dtype=self.dtype_policy,
+                name=f"lstm_{layer + 1}",
+            )
+            for layer, size in enumerate(self.units)
+        ]
+        self.output_dropout = keras.layers.Dropout(
+            dropout, seed=seed, dtype=self.dtype_policy
+        )
+        self.readout = keras.layers.Dense(
+            output_dim,
+            # The paper's scale of 1/sqrt(fan-in), as in the recurrent layers.
+            kernel_initializer=keras.initializers.VarianceScaling(
+                1 / 3, "fan_in", "uniform"
+            ),
+            dtype=self.dtype_policy,
+            name="readout",
+        )
+        if self._samples:
+            self.seed_generator = keras.random.SeedGenerator(seed)
+
+    @property
+    def _samples(self):
+        return self.conditional and (
+            callable(self.scheduled_sampling) or self.scheduled_sampling > 0
+        )
+
+    def build(self, states_shape=None, truth_shape=None):
+        features = self.output_dim if self.conditional else 0
+        for lstm, size in zip(self.lstms, self.units, strict=True):
+            lstm.build((None, None, features))
+            features = size
+        self.readout.build((None, None, features))
+        if self._samples:
+            self.training_steps = self.add_weight(
+                name="training_steps",
+                shape=(),
+                dtype="int32",
+                initializer="zeros",
+                trainable=False,
+            )
+
+    def call(self, states, steps, truth=None, training=False):
+        if steps < 1:
+            raise ValueError(
+                f"A decoder unrolls at least 1 step. Received: steps={steps}"
+            )
+        self._check_states(states)
+        if not self.conditional:
+            return self._run(self._no_input(states, steps), states, training)
+        if not training:
+            return self._run_by_itself(states, steps)
+        if truth is None or truth.shape[1] != steps:
+            raise ValueError(
+                "A conditional decoder is trained on the true frames, "
+                f"[batch, {steps}, {self.output_dim}]. Received: truth of "
+                f"shape {None if truth is None else tuple(truth.shape)}"
+            )
+        previous = self._previous(truth)
+        if not self._samples:
+            return self._run(previous, states, training)
+        return self._run_by_itself(
+            states, steps, previous, self._draw_own(previous), training
+        )
+
+    def to_frames(self, outputs):
+        """Frames from what `call` returns."""
+        if self.output_kind == "logistic":
+            return ops.sigmoid(outputs)
+        return outputs
+
+    def _check_states(self, states):
+        sizes = [tuple(h.shape[1:]) for h, _ in states]
+        if sizes != [(size,) for size in self.units]:
+            raise ValueError(
+                f"A decoder of units {self.units} starts from the h and c of "
+                "as many layers of the same units. Received: states of sizes "
+                f"{sizes}"
+            )
+
+    def _transitions(self, steps):
+        return steps if self.first_step == "step" else steps - 1
+
+    def _no_input(self, states, steps):
+        batch = ops.shape(states[0][0])[0]
+        return ops.zeros(
+            (batch, self._transitions(steps), 0), self.compute_dtype
+        )
+
+    def _previous(self, truth):
+        """Each transition's previous frame: zeros for none."""
+        truth = ops.cast(truth, self.compute_dtype)
+        if self.first_step == "copy":
+            return truth[:, :-1]
+        return ops.concatenate(
+            [ops.zeros_like(truth[:, :1]), truth[:, :-1]], axis=1
+        )
+
+    def _draw_own(self, previous):
+        share = self.scheduled_sampling
+        if callable(share):
+            share = share(self.training_steps)
+        self.training_steps.assign_add(1)
+        batch, transitions, _ = ops.shape(previous)
+        return (
+            keras.random.uniform(
+                (batch, transitions, 1), seed=self.seed_generator
+            )
+            < share
+        )
+
+    def _run(self, inputs, states, training):
+        """All transitions at once, from inputs that are known."""
+        top = states[-1][0]
+        if inputs.shape[1] != 0:
+            sequence = inputs
+            for lstm, state in zip(self.lstms, states, strict=True):
+                sequence = lstm(
+                    sequence, initial_state=state, training=training
+                )
+            if self.first_step == "copy":
+                sequence = ops.concatenate([top[:, None], sequence], axis=1)
+        else:
+            sequence = top[:, None]
+        return self._emit(sequence, training)
+
+    def _run_by_itself(
+        self, states, steps, previous=None, own=None, training=False
+    ):
+        """Transition by transition, each from the frame before it.
+
+        With `previous` and `own`, the frame before transition t is the
+        decoder's own where `own[:, t]` and `previous[:, t]` elsewhere.
+        """
+        transitions = self._transitions(steps)
+        if self.first_step == "copy":
+            first = self._emit(states[-1][0], training)
+            frame = self.to_frames(first)
+        else:
+            batch = ops.shape(states[0][0])[0]
+            frame = ops.zeros((batch, self.output_dim), self.compute_dtype)
+
+        def step(t, frame, states, outputs):
+            if own is not None:
+                frame = ops.where(own[:, t], frame, previous[:, t])
+            x, new = frame, []
+            for lstm, state in zip(self.lstms, states, strict=True):
+                x, state = lstm.cell(x, state, training=training)
+                new.append(state)
+            output = self._emit(x, training)
+            return (
+                t + 1,
+                self.to_frames(output),
+                new,
+                outputs.write(t, output),
+            )
+
+        states = [
+            [ops.cast(value, self.compute_dtype) for value in state]
+            for state in states
+        ]
+        *_, outputs = tf.while_loop(
+            lambda t, *_: t < transitions,
+            step,
+            (
+                0,
+                frame,
+                states,
+                tf.TensorArray(self.compute_dtype, size=transitions),
+            ),
+            maximum_iterations=transitions,
+        )
+        outputs = ops.transpose(outputs.stack(), (1, 0, 2))
+        if self.first_step == "copy":
+            outputs = ops.concatenate([first[:, None], outputs], axis=1)
+        return ops.reshape(outputs, (-1, steps, self.output_dim))
+
+    def _emit(self, h, training):
+        outputs = self.readout(self.output_dropout(h, training=training))
+        if self.output_kind == "rectified":
+            return ops.relu(outputs)
+        return outputs
+
+    def get_config(self):
+        sampling = self.scheduled_sampling
+        if callable(sampling):
+            sampling = keras.optimizers.schedules.serialize(sampling)
+        return {
+            **super().get_config(),
+            "units": list(self.units),
+            "output_dim": self.output_dim,
+            "conditional": self.conditional,
+            "output": self.output_kind,
+            "first_step": self.first_step,
+            "scheduled_sampling": sampling,
+            "dropout": self.dropout,
+            "forget_bias": self.forget_bias,
+            "unroll": self.unroll,
+            "seed": self.seed,
+        }
+
+
+def _check_choice(name, value, choices):
+    if value not in choices:
+        raise ValueError(
+            f"{name} must be one of {', '.join(map(repr, choices))}. "
+            f"Received: {name}={value!r}"
+        )

@@ -1,0 +1,110 @@
+"""The encoder: a clip into a state."""
+
+import keras
+
+from video_repr.layers import PeepholeLSTM
+from video_repr.models import frames as _frames
+
+
+@keras.saving.register_keras_serializable(package="video_repr")
+class Encoder(keras.Model):
+    """A stack of peephole LSTMs that reads a clip into its state.
+
+    This is what is learned without labels and taken to other tasks (paper,
+    section 2.2).
+
+    Example:
+    >>> encoder = Encoder(units=(512, 512))
+    >>> clips = np.random.rand(8, 10, 64, 64).astype("float32")
+    >>> (h1, c1), (h2, c2) = encoder(clips)
+    >>> h2.shape
+    TensorShape([8, 512])
+    >>> sequence, states = encoder(clips, return_sequences=True)
+    >>> sequence.shape
+    TensorShape([8, 10, 512])
+
+    Args:
+        units: number of units of each layer, lowest first.
+        dropout: share of the inputs of every layer above the first that is
+            dropped in training.
+        forget_bias: initial bias of the forget gates.
+        unroll: see `PeepholeLSTM`.
+
+    Call arguments:
+        clips: `[batch, time, features]`, or `[batch, time, height, width,
+            channels]` and any other frame shape, floating point; or uint8
+            pixels, which are scaled to [0, 1].
+        initial_states: states to go on from, as returned; zeros when None.
+        return_sequences: whether to return the outputs of every step too.
+        training: whether dropout is active.
+
+    Returns:
+        The states, `[[h, c], ...]`, a pair a layer, lowest first, each
+        `[batch, units]`. With `return_sequences` the pair `(sequence,
+        states)`, where sequence is the top layer's h of every step, `[batch,
+        time, units[-1]]`.
+    """
+
+    def __init__(
+        self, units, *, dropout=0.0, forget_bias=0.0, unroll=False, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.units = tuple(units)
+        if not self.units:
+            raise ValueError("units must name at least one layer. Received: ()")
+        self.dropout = dropout
+        self.forget_bias = forget_bias
+        self.unroll = unroll
+        self.lstms = [
+            PeepholeLSTM(
+                size,
+                return_sequences=True,
+                return_state=True,
+                unroll=unroll,
+                dropout=dropout if layer else 0.0,
+                forget_bias=forget_bias,
+                dtype=self.dtype_policy,
+                name=f"lstm_{layer + 1}",
+            )
+            for layer, size in enumerate(self.units)
+        ]
+
+    def build(self, clips_shape, initial_states_shape=None):
+        self.features = features = _frames.count_features(clips_shape)
+        for lstm, size in zip(self.lstms, self.units, strict=True):
+            lstm.build((clips_shape[0], clips_shape[1], features))
+            features = size
+
+    def call(
+        self,
+        clips,
+        initial_states=None,
+        return_sequences=False,
+        training=False,
+    ):
+        features = _frames.count_features(clips.shape)
+        if features != self.features:
+            raise ValueError(
+                f"The encoder was built for frames of {self.features} "
+                f"values. Received: clips of shape {tuple(clips.shape)}, "
+                f"{features} values a frame"
+            )
+        if initial_states is None:
+            initial_states = [None] * len(self.lstms)
+        sequence = _frames.as_features(clips, self.compute_dtype)
+        states = []
+        for lstm, state in zip(self.lstms, initial_states, strict=True):
+            sequence, h, c = lstm(
+                sequence, initial_state=state, training=training
+            )
+            states.append([h, c])
+        return (sequence, states) if return_sequences else states
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "units": list(self.units),
+            "dropout": self.dropout,
+            "forget_bias": self.forget_bias,
+            "unroll": self.unroll,
+        }

@@ -1,0 +1,318 @@
+"""Autoencoder, future predictor and composite, as one model."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from video_repr.losses import BceSumPerFrame
+from video_repr.losses import HalfSsePerFrame
+from video_repr.models import frames as _frames
+
+BRANCHES = ("reconstruction", "future")
+
+
+@keras.saving.register_keras_serializable(package="video_repr")
+class VideoSeq2Seq(keras.Model):
+    """Learns to represent clips by unrolling an encoder's state.
+
+    With a reconstruction decoder it is the paper's autoencoder, with a future
+    decoder its future predictor, with both its composite model (sections 2.2
+    to 2.4). The reconstruction is learned in reverse order.
+
+    Trains on clips alone; the targets are cut from them by `targets`:
+
+    >>> encoder = Encoder(units=(512,))
+    >>> model = VideoSeq2Seq(
+    ...     encoder,
+    ...     {
+    ...         "reconstruction": Decoder((512,), 64 * 64),
+    ...         "future": Decoder((512,), 64 * 64, conditional=True),
+    ...     },
+    ...     input_frames=10,
+    ...     future_frames=10,
+    ... )
+    >>> model.compile("adam", jit_compile=True)
+    >>> model.fit(clips)
+
+    Args:
+        encoder: an `Encoder`.
+        decoders: a `Decoder` for "reconstruction", for "future", or for each.
+        input_frames: number of frames that the encoder reads.
+        future_frames: number of frames after those that the future decoder
+            learns to predict. Prediction is not bound to it: see
+            `predict_future`.
+
+    Call arguments:
+        clips: `[batch, input_frames + future_frames, ...]`, floating point or
+            uint8 pixels. Where nothing is trained the future frames may be
+            missing; they are never read then.
+        training: whether the model is trained.
+
+    Returns:
+        A dict with the outputs of each decoder, `[batch, input_frames or
+        future_frames, ...]`, in the frame shape of the clips: logits where
+        the output is logistic, so that the loss can be computed without loss
+        of precision. `predict` returns frames.
+    """
+
+    def __init__(
+        self, encoder, decoders, *, input_frames, future_frames=0, **kwargs
+    ):
+        super().__init__(**kwargs)
+        unknown = sorted(set(decoders) - set(BRANCHES))
+        if unknown or not decoders:
+            raise ValueError(
+                'decoders must be a dict with "reconstruction", "future" or '
+                f"both. Received keys: {sorted(decoders)}"
+            )
+        if "future" in decoders and future_frames < 1:
+            raise ValueError(
+                "A model with a future decoder needs future_frames of at "
+                f"least 1. Received: future_frames={future_frames}"
+            )
+        if input_frames < 1:
+            raise ValueError(
+                "input_frames must be at least 1. "
+                f"Received: input_frames={input_frames}"
+            )
+        self.encoder = encoder
+        self.decoders = dict(decoders)
+        self.input_frames = input_frames
+        self.future_frames = future_frames
+
+    @property
+    def clip_frames(self):
+        """Number of frames of a clip to train on."""
+        if "future" in self.decoders:
+            return self.input_frames + self.future_frames
+        return self.input_frames
+
+    def build(self, clips_shape):
+        features = _frames.count_features(clips_shape)
+        for branch, decoder in self.decoders.items():
+            if decoder.output_dim != features:
+                raise ValueError(
+                    f"The {branch} decoder emits frames of "
+                    f"{decoder.output_dim} values. Received: clips of shape "
+                    f"{tuple(clips_shape)}, {features} values a frame"
+                )
+            if not decoder.built:
+                decoder.build()
+        # An encoder from elsewhere comes with its weights.
+        if not self.encoder.built:
+            self.encoder.build((clips_shape[0], self.input_frames, features))
+
+    def call(self, clips, training=False):
+        self._check_frames(clips.shape, training)
+        frame_shape = tuple(clips.shape[2:])
+        features = _frames.as_features(clips, self.compute_dtype)
+        states = self.encoder(
+            features[:, : self.input_frames], training=training
+        )
+        truths = self.targets(features) if training else {}
+        return {
+            branch: _in_frame_shape(
+                decoder(
+                    states,
+                    steps=self._steps(branch),
+                    truth=truths.get(branch),
+                    training=training,
+                ),
+                frame_shape,
+            )
+            for branch, decoder in self.decoders.items()
+        }
+
+    def targets(self, clips):
+        """What each decoder should emit for clips.
+
+        Args:
+            clips: `[batch, time, ...]`, as for `call`.
+
+        Returns:
+            A dict: "reconstruction", the input frames in reverse order, and
+            "future", the frames after them.
+        """
+        n = self.input_frames
+        cut = {
+            "reconstruction": clips[:, :n][:, ::-1],
+            "future": clips[:, n : n + self.future_frames],
+        }
+        return {branch: cut[branch] for branch in self.decoders}
+
+    def compile(self, optimizer="rmsprop", loss=None, **kwargs):
+        """Keras's `compile`; the loss is the paper's when it is None.
+
+        That is `BceSumPerFrame` for logistic outputs and `HalfSsePerFrame`
+        for others, the sum over the decoders.
+        """
+        if loss is None:
+            loss = {
+                branch: BceSumPerFrame()
+                if decoder.output_kind == "logistic"
+                else HalfSsePerFrame()
+                for branch, decoder in self.decoders.items()
+            }
+        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+
+    def compile_from_config(self, config):
+        # Keras leaves this to models that override compile.
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        return super().compute_loss(
+            x, self._truth(x, y), y_pred, sample_weight, training
+        )
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        return super().compute_metrics(
+            x, self._truth(x, y), y_pred, sample_weight
+        )
+
+    def fit(self, x=None, y=None, **kwargs):
+        """Keras's `fit`, on clips: an array or a `tf.data.Dataset`."""
+        self._check_clips(x, "fit")
+        return super().fit(x, y, **kwargs)
+
+    def evaluate(self, x=None, y=None, **kwargs):
+        """Keras's `evaluate`, on clips.
+
+        Conditional decoders are evaluated on their own predictions.
+        """
+        self._check_clips(x, "evaluate")
+        return super().evaluate(x, y, **kwargs)
+
+    def predict(self, x, **kwargs):
+        """Keras's `predict`: frames for clips.
+
+        Args:
+            x: `[clips, input_frames or more, ...]`.
+            **kwargs: as for `keras.Model.predict`.
+
+        Returns:
+            A dict with the frames of each decoder, `[clips, time, ...]`, the
+            reconstruction in the order of the clip.
+        """
+        self._check_clips(x, "predict")
+        return super().predict(x, **kwargs)
+
+    def predict_step(self, data):
+        clips, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        frames = {
+            branch: self.decoders[branch].to_frames(outputs)
+            for branch, outputs in self(clips, training=False).items()
+        }
+        if "reconstruction" in frames:
+            frames["reconstruction"] = frames["reconstruction"][:, ::-1]
+        return frames
+
+    def predict_future(self, clips, steps, batch_size=32):
+        """Predicts any number of frames.
+
+        Args:
+            clips: `[clips, input_frames, ...]`; frames after those are not
+                read.
+            steps: number of frames to predict.
+            batch_size: number of clips that are computed at once.
+
+        Returns:
+            An array of frames, `[clips, steps, ...]`, float32.
+
+        Raises:
+            ValueError: if the model has no future decoder.
+        """
+        if "future" not in self.decoders:
+            raise ValueError(
+                "predict_future needs a model with a future decoder. "
+                f"Received: a model with {sorted(self.decoders)}"
+            )
+        self._check_clips(clips, "predict_future")
+        decoder = self.decoders["future"]
+
+        @tf.function(reduce_retracing=True)
+        def predict(batch):
+            features = _frames.as_features(batch, self.compute_dtype)
+            states = self.encoder(features, training=False)
+            frames = decoder.to_frames(decoder(states, steps=steps))
+            return ops.cast(
+                _in_frame_shape(frames, tuple(batch.shape[2:])), "float32"
+            )
+
+        clips = clips[:, : self.input_frames]
+        return np.concatenate(
+            [
+                predict(tf.convert_to_tensor(clips[i : i + batch_size]))
+                for i in range(0, len(clips), batch_size)
+            ]
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "encoder": keras.saving.serialize_keras_object(self.encoder),
+            "decoders": {
+                branch: keras.saving.serialize_keras_object(decoder)
+                for branch, decoder in self.decoders.items()
+            },
+            "input_frames": self.input_frames,
+            "future_frames": self.future_frames,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        for key in ("encoder", "decoders"):
+            config[key] = keras.saving.deserialize_keras_object(
+                config[key], custom_objects=custom_objects
+            )
+        return cls(**config)
+
+    def _steps(self, branch):
+        if branch == "future":
+            return self.future_frames
+        return self.input_frames
+
+    def _truth(self, clips, y):
+        if y is not None:
+            return y
+        return self.targets(_frames.scale(clips, "float32"))
+
+    def _check_frames(self, shape, training):
+        received = shape[1]
+        if received is None:
+            return
+        needed = self.clip_frames if training else self.input_frames
+        if received < needed:
+            raise ValueError(
+                f"Clips need {needed} frames"
+                f"{' in training' if training else ''} ({self.input_frames} "
+                f"to read, {self.clip_frames - self.input_frames} to "
+                f"predict). Received: clips of shape {tuple(shape)}"
+            )
+
+    def _check_clips(self, x, method):
+        unit_range = any(
+            decoder.output_kind == "logistic"
+            for decoder in self.decoders.values()
+        )
+        needed = (
+            self.clip_frames
+            if method in ("fit", "evaluate")
+            else self.input_frames
+        )
+        if isinstance(x, tf.data.Dataset):
+            # The first batch stands for all.
+            for batch in x.take(1):
+                x = batch[0] if isinstance(batch, tuple) else batch
+        if isinstance(x, (np.ndarray, tf.Tensor, list)):
+            _frames.check_clips(x, min_frames=needed, unit_range=unit_range)
+
+
+def _in_frame_shape(frames, frame_shape):
+    batch, time, _ = ops.shape(frames)
+    return ops.reshape(frames, (batch, time, *frame_shape))

@@ -1,0 +1,71 @@
+"""Predicting the future of one clip from a file."""
+
+import numpy as np
+
+from video_repr import visualization
+from video_repr.data import read_clip
+from video_repr.errors import InputError
+from video_repr.files import whole_file
+from video_repr.models.frames import check_clips
+
+OUTPUTS = (".gif", ".npy")
+
+
+def predict_clip(run, source, output, steps=None):
+    """Reads a clip, predicts its future with a run's model, writes it.
+
+    The model reads the last frames of the clip that its input holds. Films
+    and GIFs are read as grey frames, scaled and cropped to the model's.
+
+    Args:
+        run: a `runs.Run`.
+        source: path of an .npy array, a .gif or a film.
+        output: path to write: .npy, the predicted frames `[steps, height,
+            width]`, float32 in [0, 1]; or .gif, the input followed by the
+            prediction.
+        steps: number of frames to predict; None for the run's own.
+
+    Raises:
+        InputError: if the run or the clip cannot be used.
+    """
+    if output.suffix.lower() not in OUTPUTS:
+        raise InputError(
+            f"Expected an output of {' or '.join(OUTPUTS)}. Received: "
+            f"{str(output)!r}"
+        )
+    if not output.absolute().parent.is_dir():
+        raise InputError(
+            f"Expected an existing directory for {str(output)!r}. Received: "
+            f"{str(output.parent)!r}, which does not exist"
+        )
+    config = run.config()
+    if config.model.future == "none":
+        raise InputError(
+            "Expected a run with a future decoder. Received: "
+            f"{str(run.path)!r}, an autoencoder"
+        )
+    steps = config.model.future_frames if steps is None else steps
+    if steps < 1:
+        raise InputError(f"Expected at least 1 step. Received: {steps}")
+    size = config.data.frame_size
+    clip = read_clip(source, size=size)
+    if clip.ndim == 4 and clip.shape[-1] == 1:
+        clip = clip[..., 0]
+    if clip.ndim != 3 or clip.shape[1:] != (size, size):
+        raise InputError(
+            f"Expected a clip of shape [time, {size}, {size}], or a .gif or "
+            f"film, which is scaled. Received: shape {clip.shape} in {source}"
+        )
+    check_clips(clip[None], min_frames=config.model.input_frames)
+    clip = clip[-config.model.input_frames :]
+    future = run.model().predict_future(clip[None], steps)[0]
+    if output.suffix.lower() == ".npy":
+        with whole_file(output) as partial, partial.open("wb") as file:
+            np.save(file, future)
+        return
+    if clip.dtype == np.uint8:
+        clip = clip / 255
+    shown = np.concatenate([clip, future])
+    visualization.write_gif(
+        output, {f"{len(clip)} read, {steps} predicted": shown[None]}
+    )

@@ -1,0 +1,113 @@
+"""The run directory: what training leaves, and how to read it.
+
+    config.json        what the run is a function of
+    checkpoints/       last.keras to go on from, best.keras to use
+    metrics.jsonl      a line an epoch
+    tensorboard/       scalars and strips
+    evaluation.json    the test set, read once
+    figures/           strips, animation, error curve
+    export/            the encoder to take away
+
+`Run` knows these places; nothing else spells them.
+"""
+
+import dataclasses
+import json
+import pathlib
+
+import keras
+
+from video_repr import configs
+from video_repr.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """The places in a run directory.
+
+    Attributes:
+        path: the directory.
+    """
+
+    path: pathlib.Path
+
+    @property
+    def config_file(self):
+        return self.path / "config.json"
+
+    @property
+    def last(self):
+        return self.path / "checkpoints" / "last.keras"
+
+    @property
+    def best(self):
+        return self.path / "checkpoints" / "best.keras"
+
+    @property
+    def metrics_file(self):
+        return self.path / "metrics.jsonl"
+
+    @property
+    def tensorboard(self):
+        return self.path / "tensorboard"
+
+    @property
+    def evaluation_file(self):
+        return self.path / "evaluation.json"
+
+    @property
+    def figures(self):
+        return self.path / "figures"
+
+    @property
+    def export(self):
+        return self.path / "export"
+
+    def config(self):
+        """The run's config.
+
+        Raises:
+            InputError: if the directory is no run, or its config broken.
+        """
+        try:
+            values = json.loads(self.config_file.read_text())
+        except (OSError, ValueError) as error:
+            raise InputError(
+                "Expected a run directory with a readable config.json. "
+                f"Received: {str(self.path)!r}: {error}"
+            ) from error
+        return configs.from_dict(values, where=str(self.config_file))
+
+    def model(self, checkpoint=None):
+        """The model of a checkpoint, the best by default.
+
+        Raises:
+            InputError: if there is no such checkpoint, or it is broken.
+        """
+        checkpoint = checkpoint or self.best
+        if not checkpoint.is_file():
+            raise InputError(
+                f"Expected a trained run with {checkpoint}. Received: "
+                f"{str(self.path)!r} without it"
+            )
+        try:
+            return keras.models.load_model(checkpoint)
+        except Exception as error:
+            # Keras has no type of its own for what a broken archive raises.
+            raise InputError(
+                f"Expected a whole checkpoint. Received: {checkpoint}, which "
+                f"cannot be loaded: {error}"
+            ) from error
+
+    def metrics(self):
+        """The lines of metrics.jsonl, as dicts."""
+        if not self.metrics_file.is_file():
+            return []
+        lines = self.metrics_file.read_text().splitlines()
+        try:
+            return [json.loads(line) for line in lines]
+        except ValueError as error:
+            raise InputError(
+                f"Expected a JSON object in each line of {self.metrics_file}. "
+                f"Received: {error}"
+            ) from error

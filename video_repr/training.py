@@ -1,0 +1,278 @@
+"""Training a model into a run directory."""
+
+import json
+import math
+import pathlib
+import sys
+import time
+
+import keras
+
+from video_repr import runs
+from video_repr import visualization
+from video_repr.configs.data import Data
+from video_repr.errors import InputError
+from video_repr.errors import extra
+from video_repr.evaluation import evaluate_run
+from video_repr.files import whole_file
+from video_repr.files import write_json
+from video_repr.models import Decoder
+from video_repr.models import Encoder
+from video_repr.models import VideoSeq2Seq
+
+
+class DivergedError(RuntimeError):
+    """The loss became NaN or infinite."""
+
+
+def build_model(config):
+    """The untrained, compiled model of a config.
+
+    Args:
+        config: a `configs.Config`.
+
+    Returns:
+        A built `VideoSeq2Seq`. Its weights are a function of
+        `config.training.seed`.
+    """
+    model, training = config.model, config.training
+    keras.utils.set_random_seed(training.seed)
+    options = {
+        "dropout": model.dropout,
+        "forget_bias": model.forget_bias,
+        "dtype": training.precision,
+    }
+    sampling = model.scheduled_sampling
+    if sampling:
+        sampling = keras.optimizers.schedules.PolynomialDecay(
+            0.0, training.steps, end_learning_rate=sampling
+        )
+    kinds = {"reconstruction": model.reconstruction, "future": model.future}
+    seq2seq = VideoSeq2Seq(
+        Encoder(model.units, name="encoder", **options),
+        {
+            branch: Decoder(
+                model.units,
+                config.data.frame_size**2,
+                conditional=kind == "conditional",
+                first_step=model.first_step,
+                scheduled_sampling=sampling,
+                name=branch,
+                **options,
+            )
+            for branch, kind in kinds.items()
+            if kind != "none"
+        },
+        input_frames=model.input_frames,
+        future_frames=0 if model.future == "none" else model.future_frames,
+        dtype=training.precision,
+    )
+    seq2seq.compile(_optimizer(training), jit_compile=training.jit_compile)
+    size = config.data.frame_size
+    seq2seq.build((None, seq2seq.clip_frames, size, size))
+    return seq2seq
+
+
+def _optimizer(training):
+    rate = training.learning_rate
+    if training.schedule == "linear":
+        rate = keras.optimizers.schedules.PolynomialDecay(
+            rate, training.steps, end_learning_rate=0.0
+        )
+    elif training.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, training.steps)
+    if training.optimizer == "rmsprop":
+        return keras.optimizers.RMSprop(
+            rate, rho=0.95, momentum=0.9, global_clipnorm=training.clip_norm
+        )
+    return keras.optimizers.Adam(rate, global_clipnorm=training.clip_norm)
+
+
+def pretrain(config, directory, *, resume=False):
+    """Trains the model of a config and evaluates it.
+
+    Args:
+        config: a `configs.Config`.
+        directory: the run directory to make.
+        resume: whether to go on with the run that is in the directory, if
+            there is one. It ends as if it had not been interrupted.
+
+    Returns:
+        `runs.Run`, with everything but the export.
+
+    Raises:
+        InputError: if the directory exists and is not to be resumed, holds
+            the run of another config, or the data cannot be had.
+        DivergedError: if the loss becomes NaN or infinite.
+    """
+    with extra("report"):
+        # Needed at the end of the first epoch, hours later perhaps.
+        import matplotlib  # noqa: F401
+        import PIL  # noqa: F401
+        import tensorboard  # noqa: F401
+    run = runs.Run(pathlib.Path(directory))
+    started = run.config_file.exists()
+    if run.path.exists() and any(run.path.iterdir()) and not started:
+        raise InputError(
+            "Expected a new or a run directory. Received: "
+            f"{str(run.path)!r}, which has other files"
+        )
+    if started and not resume:
+        raise InputError(
+            "Expected a new run directory. Received: "
+            f"{str(run.path)!r}, which has a run; --resume goes on with it"
+        )
+    data = Data.of(config)
+    config = data.config
+    if started and run.config() != config:
+        raise InputError(
+            f"Expected the config of the run in {run.path}. Received: another "
+            "one; choose a new directory for it, or remove the old"
+        )
+    # Found broken now rather than after the training.
+    data.test()
+    epoch, model = 0, None
+    if started and run.last.exists():
+        model = run.model(run.last)
+        epoch = _steps_done(model) // config.training.steps_per_epoch
+    model = model or build_model(config)
+    run.last.parent.mkdir(parents=True, exist_ok=True)
+    write_json(run.config_file, config.to_dict())
+    _fit(data, run, model, epoch)
+    evaluate_run(run)
+    return run
+
+
+def _fit(data, run, model, epoch):
+    training = data.config.training
+    if epoch == training.epochs:
+        print(f"{run.path}: all {epoch} epochs are trained.", flush=True)
+        return
+    validation = data.validation()
+    print(
+        f"Training {model.count_params():,} parameters on sequences of "
+        f"{len(data.digits.train):,} digits from {data.digits.source!r}"
+        f"{f', from epoch {epoch + 1} on' if epoch else ''}.",
+        flush=True,
+    )
+    model.fit(
+        # A function of the step: a resumed run sees what it would have seen.
+        data.sequences("train").dataset(
+            training.batch_size, start=_steps_done(model) * training.batch_size
+        ),
+        epochs=training.epochs,
+        initial_epoch=epoch,
+        steps_per_epoch=training.steps_per_epoch,
+        validation_data=validation,
+        validation_batch_size=_batch_size(len(validation)),
+        shuffle=False,
+        verbose=1 if sys.stdout.isatty() else 2,
+        callbacks=[
+            _TensorBoard(run, validation[:4]),
+            _Checkpoints(run, training, epoch),
+        ],
+    )
+
+
+def _steps_done(model):
+    return int(model.optimizer.iterations)
+
+
+def _batch_size(count, most=100):
+    """The largest divisor of count up to `most`: one shape to compile."""
+    return next(n for n in range(min(count, most), 0, -1) if count % n == 0)
+
+
+class _Checkpoints(keras.callbacks.Callback):
+    """Writes metrics.jsonl and the checkpoints at the end of every epoch.
+
+    `last.keras` is written after all else: a run that is killed at any time
+    goes on from it and writes the rest anew.
+    """
+
+    def __init__(self, run, training, epoch):
+        super().__init__()
+        self._run, self._training = run, training
+        self._lines = run.metrics()[:epoch]
+        if len(self._lines) != epoch:
+            raise InputError(
+                f"Expected {epoch} lines in {run.metrics_file}, as many as "
+                f"epochs in {run.last}. Received: {len(self._lines)}"
+            )
+        self._write_lines()
+        self._seconds = self._lines[-1]["seconds"] if self._lines else 0.0
+        self._started = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._started = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = {name: float(value) for name, value in logs.items()}
+        bad = [name for name, value in logs.items() if not math.isfinite(value)]
+        if bad:
+            raise DivergedError(self._why(epoch, bad))
+        self._seconds += time.monotonic() - self._started
+        step = _steps_done(self.model)
+        line = {
+            "epoch": epoch + 1,
+            "step": step,
+            "sequences": step * self._training.batch_size,
+            "seconds": round(self._seconds, 2),
+            "learning_rate": float(self.model.optimizer.learning_rate),
+            **{self._named(name): value for name, value in logs.items()},
+        }
+        before = [old["val_loss"] for old in self._lines]
+        self._lines.append(line)
+        if not before or line["val_loss"] < min(before):
+            self._save(self._run.best)
+        self._write_lines()
+        self._save(self._run.last)
+
+    def _why(self, epoch, bad):
+        what = f"{', '.join(bad)} became NaN or infinite in epoch {epoch + 1}."
+        if not self._run.last.exists():
+            return f"{what} No epoch had ended before; nothing was saved."
+        return (
+            f"{what} The weights before it are in {self._run.last}, the best "
+            f"in {self._run.best}. A lower learning rate or clip norm helps."
+        )
+
+    def _named(self, name):
+        """A log's name with its reduction: future_loss says nothing."""
+        for branch, loss in self.model.loss.items():
+            if name.endswith(f"{branch}_loss"):
+                return name.replace("loss", loss.name)
+        return name
+
+    def _save(self, path):
+        with whole_file(path) as partial:
+            self.model.save(partial)
+
+    def _write_lines(self):
+        with whole_file(self._run.metrics_file) as partial:
+            partial.write_text(
+                "".join(f"{json.dumps(line)}\n" for line in self._lines)
+            )
+
+
+class _TensorBoard(keras.callbacks.TensorBoard):
+    """Scalars, and strips of validation clips."""
+
+    def __init__(self, run, clips):
+        super().__init__(run.tensorboard, write_graph=False)
+        self._clips = clips
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        import tensorflow as tf
+
+        frames = self.model.predict(self._clips, verbose=0)
+        with self._val_writer.as_default():
+            tf.summary.image(
+                "truth above, prediction below",
+                visualization.strip_arrays(
+                    self._clips, frames, self.model.input_frames
+                ),
+                step=epoch,
+                max_outputs=len(self._clips),
+            )

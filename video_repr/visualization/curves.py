@@ -1,0 +1,38 @@
+"""Errors over time."""
+
+from video_repr.errors import extra
+
+_WORDS = {
+    "bce_sum_per_frame": "cross entropy (nats/frame)",
+    "half_sse_per_frame": "half the squared error (sum over a frame)",
+}
+
+
+def error_curves(curves, metric, title=None):
+    """A figure of a metric over predicted frames.
+
+    Args:
+        curves: dict from label to a list with one number a frame.
+        metric: name of the metric.
+        title: a line above the curves.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+    """
+    with extra("report"):
+        from matplotlib.figure import Figure
+    figure = Figure(figsize=(5.6, 3.4), dpi=130, layout="constrained")
+    axis = figure.subplots()
+    for label, curve in curves.items():
+        axis.plot(
+            range(1, len(curve) + 1), curve, marker="o", ms=3, label=label
+        )
+    # The baselines can be many times worse than the model.
+    axis.set_yscale("log")
+    axis.set_xlabel("predicted frame")
+    axis.set_ylabel(_WORDS.get(metric, metric))
+    axis.grid(alpha=0.3, which="both")
+    axis.legend(fontsize=8)
+    if title:
+        axis.set_title(title, fontsize=9)
+    return figure
