@@ -6,10 +6,17 @@ reversed clip, the future, or both.
 """
 
 import os as _os
+import sys as _sys
 
-# TensorFlow's greetings would stand before every message of the command line.
-# A level that is set is kept.
-_os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+if _os.path.basename(_sys.argv[0]) == "video-repr":
+    # A dozen lines about processors and drivers would stand before every
+    # message of the command line.
+    from video_repr._quiet import quiet_stderr as _quiet_stderr
+
+    with _quiet_stderr():
+        import tensorflow as _tf
+
+        _tf.config.list_logical_devices()
 
 _backend = _os.environ.get("KERAS_BACKEND", "tensorflow")
 if _backend == "tensorflow":

@@ -59,9 +59,7 @@ def test_forward_equals_the_oracle(kind, features, jit_compile):
     call = tf.function(layer, jit_compile=jit_compile)
     outputs = call(tf.constant(x), initial_state=[h, c])
     weights = oracle.lstm_weights(layer)
-    expected = oracle.lstm(
-        x if features else None, h, c, weights, steps=TIME
-    )
+    expected = oracle.lstm(x if features else None, h, c, weights, steps=TIME)
     for output, want in zip(outputs, expected, strict=True):
         np.testing.assert_allclose(output, want, atol=1e-5)
 

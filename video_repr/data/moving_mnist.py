@@ -169,7 +169,10 @@ def _uniform(seed, indices, count):
     """
     with np.errstate(over="ignore"):
         key = _mix(np.uint64(seed % 2**64) + _GOLDEN)
-        key = _mix(key ^ _mix(indices.astype(np.uint64)[:, None] + _GOLDEN))
+        # Not symmetric: (seed, index) is not (index, seed).
+        key = _mix(
+            key + (indices.astype(np.uint64)[:, None] + np.uint64(1)) * _GOLDEN
+        )
         counter = np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN
         bits = _mix(key + counter)
     return (bits >> np.uint64(11)) * 2.0**-53

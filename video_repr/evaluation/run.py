@@ -63,16 +63,13 @@ def write_figures(directory, model, clips, evaluation):
     n = model.input_frames
     frames = model.predict(clips, verbose=0)
     for i, clip in enumerate(clips):
-        rows = {"input": (0, clip[:n])}
+        blocks = [{"input": clip[:n]}]
         if "reconstruction" in frames:
-            rows["reconstruction"] = (0, frames["reconstruction"][i])
+            blocks[0]["reconstruction"] = frames["reconstruction"][i]
         if "future" in frames:
             truth = clip[n : n + model.future_frames]
-            rows |= {
-                "truth": (n, truth),
-                "prediction": (n, frames["future"][i]),
-            }
-        visualization.strips(rows).savefig(directory / f"strips-{i + 1}.png")
+            blocks.append({"truth": truth, "prediction": frames["future"][i]})
+        visualization.strips(*blocks).savefig(directory / f"strips-{i + 1}.png")
     if "future" in frames:
         visualization.write_gif(
             directory / "prediction.gif",

@@ -7,42 +7,37 @@ from video_repr.files import whole_file
 
 
 def write_gif(path, panels, milliseconds=150, zoom=3):
-    """Writes clips side by side as an animation that repeats.
+    """Writes rows of clips as an animation that repeats.
 
     Args:
         path: file to write.
-        panels: dict from a panel's label to its clips: frames in [0, 1] or
-            uint8, `[rows, time, height, width]` or `[rows, time, height,
-            width, 3]`. All panels have equal shapes; rows stand below each
-            other.
+        panels: dict from a row's label to its clips: frames in [0, 1] or
+            uint8, `[clips, time, height, width]` or `[clips, time, height,
+            width, 3]`. All rows have equal shapes; the clips of a row stand
+            side by side.
         milliseconds: time that a frame is shown.
         zoom: whole number by which frames are enlarged.
     """
     with extra("report"):
         from PIL import Image
         from PIL import ImageDraw
-    columns = [_as_uint8(clips) for clips in panels.values()]
-    rows, time, height, width = columns[0].shape[:4]
-    cell_height, cell_width = height * zoom, width * zoom
+    rows = [_as_uint8(clips) for clips in panels.values()]
+    count, time, height, width = rows[0].shape[:4]
     gap, caption = 6, 16
-    size = (
-        len(columns) * (cell_width + gap) - gap,
-        caption + rows * (cell_height + gap) - gap,
-    )
+    cell_width, cell_height = width * zoom + gap, height * zoom + gap + caption
+    size = (count * cell_width - gap, len(rows) * cell_height - gap)
     images = []
     for t in range(time):
         image = Image.new("RGB", size, (48, 48, 48))
         draw = ImageDraw.Draw(image)
-        for column, (label, clips) in enumerate(
-            zip(panels, columns, strict=True)
-        ):
-            left = column * (cell_width + gap)
-            draw.text((left + 2, 2), label, fill=(255, 255, 255))
-            for row in range(rows):
-                frame = Image.fromarray(clips[row, t])
+        for row, (label, clips) in enumerate(zip(panels, rows, strict=True)):
+            top = row * cell_height
+            draw.text((2, top + 2), label, fill=(255, 255, 255))
+            for column, clip in enumerate(clips):
+                frame = Image.fromarray(clip[t])
                 image.paste(
-                    frame.resize((cell_width, cell_height), Image.NEAREST),
-                    (left, caption + row * (cell_height + gap)),
+                    frame.resize((width * zoom, height * zoom), Image.NEAREST),
+                    (column * cell_width, top + caption),
                 )
         images.append(image)
     with whole_file(path) as partial:

@@ -21,6 +21,7 @@ def error_curves(curves, metric, title=None):
     """
     with extra("report"):
         from matplotlib.figure import Figure
+        from matplotlib.ticker import ScalarFormatter
     figure = Figure(figsize=(5.6, 3.4), dpi=130, layout="constrained")
     axis = figure.subplots()
     for label, curve in curves.items():
@@ -29,6 +30,9 @@ def error_curves(curves, metric, title=None):
         )
     # The baselines can be many times worse than the model.
     axis.set_yscale("log")
+    axis.yaxis.set_major_formatter(ScalarFormatter())
+    axis.yaxis.set_minor_formatter(ScalarFormatter())
+    axis.tick_params(axis="y", which="both", labelsize=8)
     axis.set_xlabel("predicted frame")
     axis.set_ylabel(_WORDS.get(metric, metric))
     axis.grid(alpha=0.3, which="both")

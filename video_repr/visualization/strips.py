@@ -5,14 +5,18 @@ import numpy as np
 from video_repr.errors import extra
 
 
-def strips(rows, title=None):
-    """A figure with one strip of frames per row.
+def strips(*blocks, title=None):
+    """A figure of frames in rows, in blocks that follow each other in time.
+
+    >>> strips(
+    ...     {"input": clip[:10], "reconstruction": reconstruction},
+    ...     {"truth": clip[10:], "prediction": prediction},
+    ... ).savefig("strips.png")
 
     Args:
-        rows: dict from a row's label to `(first, frames)`: the time step of
-            the row's first frame, and frames in [0, 1] or uint8, `[time,
-            height, width]` or `[time, height, width, channels]`. Frames of
-            one time step stand below each other.
+        *blocks: one or two dicts from a row's label to its frames, in [0, 1]
+            or uint8, `[time, height, width]` or `[time, height, width, 3]`.
+            The labels of the second block stand on the right.
         title: a line above the strips.
 
     Returns:
@@ -20,43 +24,49 @@ def strips(rows, title=None):
     """
     with extra("report"):
         from matplotlib.figure import Figure
-    first = min(start for start, _ in rows.values())
-    last = max(start + len(frames) for start, frames in rows.values())
-    columns = last - first
+    lengths = [max(map(len, block.values())) for block in blocks]
+    rows = max(map(len, blocks))
     figure = Figure(
-        figsize=(1.2 + 0.55 * columns, 0.45 + 0.6 * len(rows)),
+        figsize=(2.2 + 0.55 * sum(lengths), 0.35 + 0.62 * rows),
         dpi=130,
-        layout="compressed",
+        layout="constrained",
     )
-    axes = figure.subplots(
-        len(rows), columns, squeeze=False, gridspec_kw={"wspace": 0.04}
-    )
-    for row, (label, (start, frames)) in zip(axes, rows.items(), strict=True):
-        for axis in row:
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
+    columns = figure.subfigures(1, len(blocks), width_ratios=lengths)
+    first = 1
+    for subfigure, block, length in zip(
+        np.atleast_1d(columns), blocks, lengths, strict=True
+    ):
+        axes = subfigure.subplots(rows, length, squeeze=False)
+        for axis in axes.flat:
             axis.set_axis_off()
-        for offset, frame in enumerate(frames):
-            axis = row[start - first + offset]
-            axis.imshow(
-                frame,
-                cmap="gray",
-                vmin=0,
-                vmax=255 if np.asarray(frame).dtype == np.uint8 else 1,
-                interpolation="nearest",
-            )
-        row[0].text(
-            -0.15,
-            0.5,
-            label,
-            transform=row[0].transAxes,
-            ha="right",
-            va="center",
-            fontsize=8,
-        )
-    for column, axis in enumerate(axes[0]):
-        axis.set_title(str(first + column + 1), fontsize=7, pad=2)
+        for column, axis in enumerate(axes[0]):
+            axis.set_title(str(first + column), fontsize=7, pad=2)
+        for row, (label, frames) in zip(axes, block.items(), strict=False):
+            for axis, frame in zip(row, frames, strict=False):
+                _show(axis, np.asarray(frame))
+            _label(row[0] if first == 1 else row[-1], label, first == 1)
+        first += length
     if title:
         figure.suptitle(title, fontsize=9)
     return figure
+
+
+def _show(axis, frame):
+    white = 255 if frame.dtype == np.uint8 else 1
+    axis.imshow(frame, cmap="gray", vmin=0, vmax=white, interpolation="nearest")
+
+
+def _label(axis, label, on_left):
+    axis.text(
+        -0.15 if on_left else 1.15,
+        0.5,
+        label,
+        transform=axis.transAxes,
+        ha="right" if on_left else "left",
+        va="center",
+        fontsize=8,
+    )
 
 
 def strip_arrays(clips, frames, input_frames):

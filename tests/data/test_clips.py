@@ -1,0 +1,116 @@
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from video_repr import InputError
+from video_repr.data import read_clip
+
+
+@pytest.fixture
+def clip(rng):
+    """A bright square that moves to the right: [6, 32, 48] uint8."""
+    frames = np.zeros((6, 32, 48), np.uint8)
+    for t, frame in enumerate(frames):
+        frame[8:24, 6 * t : 6 * t + 16] = 255
+    return frames
+
+
+def write_film(path, clip, codec="libx264"):
+    with av.open(str(path), "w") as film:
+        stream = film.add_stream(codec, rate=10)
+        stream.width, stream.height = clip.shape[2], clip.shape[1]
+        stream.pix_fmt = "yuv420p"
+        for frame in clip:
+            rgb = np.repeat(frame[..., None], 3, axis=-1)
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(rgb)))
+        film.mux(stream.encode())
+    return path
+
+
+def write_gif(path, clip):
+    images = [Image.fromarray(frame) for frame in clip]
+    images[0].save(path, save_all=True, append_images=images[1:])
+    return path
+
+
+def test_npy_comes_as_stored(tmp_path, rng):
+    array = rng.random((4, 5, 6))
+    np.save(tmp_path / "clip.npy", array)
+    np.testing.assert_array_equal(read_clip(tmp_path / "clip.npy"), array)
+
+
+def test_gif(tmp_path, clip):
+    got = read_clip(write_gif(tmp_path / "clip.gif", clip))
+    np.testing.assert_array_equal(got, clip)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("clip.mp4", "libx264"), ("clip.avi", "mpeg4")]
+)
+def test_films(tmp_path, clip, name, codec):
+    got = read_clip(write_film(tmp_path / name, clip, codec))
+    assert got.shape == clip.shape
+    assert got.dtype == np.uint8
+    assert np.abs(got.astype(int) - clip).mean() < 6
+
+
+def test_colour(tmp_path, clip):
+    path = write_film(tmp_path / "clip.mp4", clip)
+    assert read_clip(path, grey=False).shape == (6, 32, 48, 3)
+
+
+def test_frames_are_scaled_and_cropped_to_the_centre(tmp_path, clip):
+    got = read_clip(write_gif(tmp_path / "clip.gif", clip), size=16)
+    assert got.shape == (6, 16, 16)
+    # The shorter side of 32 px becomes 16: half the size, and of 24 px of
+    # width the 16 in the middle.
+    expected = clip[:, ::2, ::2][:, :, 4:20]
+    assert np.abs(got.astype(int) - expected).mean() < 12
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.gif", "x.mp4", "x.txt"])
+@pytest.mark.parametrize("data", [None, b"", b"no clip at all"])
+def test_files_that_are_no_clips(tmp_path, name, data):
+    if data is not None:
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(InputError, match=f"Received: .*{name}"):
+        read_clip(tmp_path / name)
+
+
+def test_a_film_without_pictures(tmp_path):
+    path = tmp_path / "sound.mp4"
+    with av.open(str(path), "w") as film:
+        stream = film.add_stream("aac", rate=8000)
+        frame = av.AudioFrame.from_ndarray(
+            np.zeros((1, 1024), np.float32), format="fltp", layout="mono"
+        )
+        frame.sample_rate = 8000
+        film.mux(stream.encode(frame))
+        film.mux(stream.encode())
+    with pytest.raises(InputError, match="no video"):
+        read_clip(path)
+
+
+def test_an_array_that_is_no_clip(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros(5))
+    with pytest.raises(InputError, match=r"Received: shape \(5,\)"):
+        read_clip(tmp_path / "x.npy")
+
+
+def test_truncated_films_and_gifs(tmp_path, clip):
+    for path in (
+        write_gif(tmp_path / "x.gif", clip),
+        write_film(tmp_path / "x.mp4", clip),
+    ):
+        path.write_bytes(path.read_bytes()[:300])
+        with pytest.raises(InputError, match="Received"):
+            read_clip(path)
+
+
+@pytest.mark.shared
+def test_real_films(shared_data):
+    for path in sorted((shared_data / "natural_video").iterdir()):
+        clip = read_clip(path, size=64)
+        assert len(clip) > 30
+        assert clip.shape[1:] == (64, 64)
