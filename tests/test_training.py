@@ -1,0 +1,149 @@
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from video_repr import InputError
+from video_repr import configs
+from video_repr.runs import Run
+from video_repr.training import DivergedError
+from video_repr.training import build_model
+from video_repr.training import pretrain
+
+
+def tiny(digits_file, epochs=3, **training):
+    return configs.Config(
+        data=configs.DataConfig(
+            digits=str(digits_file),
+            frame_size=16,
+            validation_sequences=6,
+            test_sequences=10,
+        ),
+        # All that draws random numbers in a step.
+        model=configs.ModelConfig(
+            units=(8, 8),
+            input_frames=4,
+            future_frames=3,
+            future="conditional",
+            scheduled_sampling=0.0,
+            dropout=0.0,
+        ),
+        training=configs.TrainingConfig(
+            epochs=epochs, steps_per_epoch=4, batch_size=2, **training
+        ),
+    )
+
+
+TRAIN = """
+import json, pathlib, sys
+from video_repr import configs
+from video_repr.training import pretrain
+config = configs.from_dict(json.loads(pathlib.Path(sys.argv[1]).read_text()))
+pretrain(config, sys.argv[2], resume=True)
+"""
+
+
+def test_killed_and_resumed_ends_as_if_it_had_not_been(digits_file, tmp_path):
+    config = tiny(digits_file, epochs=8)
+    pretrain(config, tmp_path / "whole")
+    (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
+    command = [sys.executable, "-c", TRAIN, tmp_path / "config.json"]
+    run = Run(tmp_path / "killed")
+    process = subprocess.Popen(
+        [*command, run.path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    deadline = time.monotonic() + 200
+    while not run.last.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert 1 <= len(run.metrics()) < 8
+    assert not run.evaluation_file.exists()
+    subprocess.run([*command, run.path], check=True, capture_output=True)
+    whole = Run(tmp_path / "whole")
+    for checkpoint in ("last", "best"):
+        a, b = (
+            r.model(getattr(r, checkpoint)).get_weights() for r in (whole, run)
+        )
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            np.testing.assert_array_equal(x, y)
+    assert json.loads(whole.evaluation_file.read_text()) == json.loads(
+        run.evaluation_file.read_text()
+    )
+    assert [line["val_loss"] for line in whole.metrics()] == [
+        line["val_loss"] for line in run.metrics()
+    ]
+
+
+def test_what_a_run_leaves(digits_file, tmp_path):
+    config = tiny(digits_file)
+    run = pretrain(config, tmp_path / "run")
+    assert run.config() == config
+    assert [line["step"] for line in run.metrics()] == [4, 8, 12]
+    assert "val_future_bce_sum_per_frame" in run.metrics()[0]
+    assert {p.name for p in run.figures.iterdir()} == {
+        "errors.png",
+        "prediction.gif",
+        *(f"strips-{i}.png" for i in (1, 2, 3, 4)),
+    }
+    assert list(run.tensorboard.rglob("events*"))
+    evaluation = json.loads(run.evaluation_file.read_text())
+    assert evaluation["data"]["sequences"] == 10
+    assert not list(run.path.rglob(".partial*"))
+    with pytest.raises(InputError, match="--resume goes on with it"):
+        pretrain(config, run.path)
+    other = dataclasses.replace(
+        config, model=dataclasses.replace(config.model, units=(9,))
+    )
+    with pytest.raises(InputError, match="Expected the config of the run"):
+        pretrain(other, run.path, resume=True)
+    run.last.write_bytes(run.last.read_bytes()[:1000])
+    with pytest.raises(InputError, match="Expected a whole checkpoint"):
+        pretrain(config, run.path, resume=True)
+
+
+def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(
+    digits_file, tmp_path, monkeypatch
+):
+    config = tiny(digits_file)
+    run = pretrain(config, tmp_path / "run")
+    good = run.model(run.last)
+    # The run goes on for one epoch from weights of which one is broken.
+    longer = tiny(digits_file, epochs=4)
+    run.config_file.write_text(json.dumps(longer.to_dict()))
+    good.trainable_variables[0].assign(
+        np.full(good.trainable_variables[0].shape, np.nan)
+    )
+    good.save(run.last)
+    before = run.last.read_bytes()
+    with pytest.raises(
+        DivergedError, match=r"NaN or infinite in epoch 4.*last"
+    ):
+        pretrain(longer, run.path, resume=True)
+    assert run.last.read_bytes() == before
+    assert len(run.metrics()) == 3
+
+
+def test_weights_are_a_function_of_the_seed(digits_file):
+    a, b, c = (
+        build_model(tiny(digits_file, seed=s)).get_weights() for s in (1, 1, 2)
+    )
+    assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+    assert not all(np.array_equal(x, y) for x, y in zip(a, c, strict=True))
+
+
+def test_nothing_is_left_by_a_run_that_cannot_start(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        pretrain(tiny(tmp_path / "no.npz"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").touch()
+    with pytest.raises(InputError, match="has other files"):
+        pretrain(tiny(tmp_path / "no.npz"), tmp_path / "other")
