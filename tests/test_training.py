@@ -31,8 +31,8 @@ def tiny(digits_file, epochs=3, **training):
             input_frames=4,
             future_frames=3,
             future="conditional",
-            scheduled_sampling=0.0,
-            dropout=0.0,
+            scheduled_sampling=0.5,
+            dropout=0.2,
         ),
         training=configs.TrainingConfig(
             epochs=epochs, steps_per_epoch=4, batch_size=2, **training

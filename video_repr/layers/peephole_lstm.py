@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from video_repr.layers import recurrence
+from video_repr.layers.random_state import SavesRandomState
 
 
 def _initializer(identifier):
@@ -20,7 +21,7 @@ def _initializer(identifier):
 
 
 @keras.saving.register_keras_serializable(package="video_repr")
-class PeepholeLSTMCell(keras.layers.Layer):
+class PeepholeLSTMCell(SavesRandomState, keras.layers.Layer):
     r"""One step of the peephole LSTM (paper, section 2.1).
 
         i_t = sigm(W_xi x_t + W_hi h_{t-1} + w_ci * c_{t-1} + b_i)

@@ -5,13 +5,14 @@ import tensorflow as tf
 from keras import ops
 
 from video_repr.layers import PeepholeLSTM
+from video_repr.layers.random_state import SavesRandomState
 
 OUTPUTS = ("logistic", "linear", "rectified")
 FIRST_STEPS = ("step", "copy")
 
 
 @keras.saving.register_keras_serializable(package="video_repr")
-class Decoder(keras.layers.Layer):
+class Decoder(SavesRandomState, keras.layers.Layer):
     """A stack of peephole LSTMs that unrolls a state into frames.
 
     Every layer starts from the encoder's h and c of the same layer. The
@@ -102,9 +103,6 @@ class Decoder(keras.layers.Layer):
             )
             for layer, size in enumerate(self.units)
         ]
-        self.output_dropout = keras.layers.Dropout(
-            dropout, seed=seed, dtype=self.dtype_policy
-        )
         self.readout = keras.layers.Dense(
             output_dim,
             # The paper's scale of 1/sqrt(fan-in), as in the recurrent layers.
@@ -114,7 +112,7 @@ class Decoder(keras.layers.Layer):
             dtype=self.dtype_policy,
             name="readout",
         )
-        if self._samples:
+        if dropout or self._samples:
             self.seed_generator = keras.random.SeedGenerator(seed)
 
     @property
@@ -274,7 +272,9 @@ class Decoder(keras.layers.Layer):
         return ops.reshape(outputs, (-1, steps, self.output_dim))
 
     def _emit(self, h, training):
-        outputs = self.readout(self.output_dropout(h, training=training))
+        if self.dropout and training:
+            h = keras.random.dropout(h, self.dropout, seed=self.seed_generator)
+        outputs = self.readout(h)
         if self.output_kind == "rectified":
             return ops.relu(outputs)
         return outputs
