@@ -441,7 +441,7 @@ def test_sizes_that_do_not_fit():
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda x: x[:0], "at least one clip"),
+        (lambda x: x[:0], "at least one (clip|batch)"),
         (lambda x: x[:, :2], "at least [47] frames. Received: 2 frames"),
         (lambda x: x * 255, "uint8 pixels in .0, 255.. Received: float32"),
         (lambda x: x.astype("int64"), "Received: dtype int64"),
@@ -454,8 +454,6 @@ def test_clips_that_cannot_be_used(method, as_dataset, spoil, message):
     model.compile("sgd")
     clips = spoil(make_clips(40))
     if as_dataset:
-        if not len(clips):
-            pytest.skip("an empty dataset has no first batch to look at")
         clips = tf.data.Dataset.from_tensor_slices(clips).batch(40)
     with pytest.raises(InputError, match=message):
         getattr(model, method)(clips)

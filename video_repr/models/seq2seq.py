@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from video_repr.errors import InputError
 from video_repr.losses import BceSumPerFrame
 from video_repr.losses import HalfSsePerFrame
 from video_repr.models import frames as _frames
@@ -307,8 +308,13 @@ class VideoSeq2Seq(keras.Model):
         )
         if isinstance(x, tf.data.Dataset):
             # The first batch stands for all.
-            for batch in x.take(1):
-                x = batch[0] if isinstance(batch, tuple) else batch
+            first = next(iter(x.take(1)), None)
+            if first is None:
+                raise InputError(
+                    "Expected at least one batch of clips. Received: an empty "
+                    "dataset"
+                )
+            x = first[0] if isinstance(first, tuple) else first
         if isinstance(x, (np.ndarray, tf.Tensor, list)):
             _frames.check_clips(x, min_frames=needed, unit_range=unit_range)
 
