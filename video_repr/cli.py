@@ -128,19 +128,20 @@ def main(arguments=None):
         The exit code: 0 for success, 1 for a run that failed, 2 for input
         that cannot be used.
     """
-    command = tyro.cli(
-        Annotated[Pretrain, tyro.conf.subcommand("pretrain")]
-        | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
-        | Annotated[Predict, tyro.conf.subcommand("predict")]
-        | Annotated[Export, tyro.conf.subcommand("export")],
-        prog="video-repr",
-        description="Unsupervised learning of video representations.",
-        args=arguments,
-        config=(tyro.conf.OmitSubcommandPrefixes,),
-    )
     from video_repr.training import DivergedError
 
     try:
+        # A config refuses wrong values while it is made.
+        command = tyro.cli(
+            Annotated[Pretrain, tyro.conf.subcommand("pretrain")]
+            | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+            | Annotated[Predict, tyro.conf.subcommand("predict")]
+            | Annotated[Export, tyro.conf.subcommand("export")],
+            prog="video-repr",
+            description="Unsupervised learning of video representations.",
+            args=arguments,
+            config=(tyro.conf.OmitSubcommandPrefixes,),
+        )
         command()
     except InputError as error:
         print(f"video-repr: {error}", file=sys.stderr)
