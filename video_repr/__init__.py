@@ -16,7 +16,7 @@ if _os.path.basename(_sys.argv[0]) == "video-repr":
     with _quiet_stderr():
         import tensorflow as _tf
 
-        _tf.config.list_logical_devices()
+        _tf.function(lambda x: x + x, jit_compile=True)(1.0)
 
 _backend = _os.environ.get("KERAS_BACKEND", "tensorflow")
 if _backend == "tensorflow":

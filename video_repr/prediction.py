@@ -67,5 +67,7 @@ def predict_clip(run, source, output, steps=None):
         clip = clip / 255
     shown = np.concatenate([clip, future])
     visualization.write_gif(
-        output, {f"{len(clip)} read, {steps} predicted": shown[None]}
+        output,
+        {"": shown[None]},
+        visualization.input_and_future(len(clip), steps),
     )

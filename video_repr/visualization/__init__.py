@@ -1,8 +1,15 @@
 """Pictures of what a model sees and predicts."""
 
+from video_repr.visualization.animation import input_and_future
 from video_repr.visualization.animation import write_gif
 from video_repr.visualization.curves import error_curves
 from video_repr.visualization.strips import strip_arrays
 from video_repr.visualization.strips import strips
 
-__all__ = ["error_curves", "strip_arrays", "strips", "write_gif"]
+__all__ = [
+    "error_curves",
+    "input_and_future",
+    "strip_arrays",
+    "strips",
+    "write_gif",
+]

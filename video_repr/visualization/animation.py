@@ -6,7 +6,7 @@ from video_repr.errors import extra
 from video_repr.files import whole_file
 
 
-def write_gif(path, panels, milliseconds=150, zoom=3):
+def write_gif(path, panels, times=None, milliseconds=150, zoom=3):
     """Writes rows of clips as an animation that repeats.
 
     Args:
@@ -15,6 +15,8 @@ def write_gif(path, panels, milliseconds=150, zoom=3):
             uint8, `[clips, time, height, width]` or `[clips, time, height,
             width, 3]`. All rows have equal shapes; the clips of a row stand
             side by side.
+        times: a word about each frame, shown beside the labels; numbers when
+            None.
         milliseconds: time that a frame is shown.
         zoom: whole number by which frames are enlarged.
     """
@@ -26,13 +28,15 @@ def write_gif(path, panels, milliseconds=150, zoom=3):
     gap, caption = 6, 16
     cell_width, cell_height = width * zoom + gap, height * zoom + gap + caption
     size = (count * cell_width - gap, len(rows) * cell_height - gap)
+    times = range(1, time + 1) if times is None else times
     images = []
-    for t in range(time):
+    for t, word in zip(range(time), times, strict=True):
         image = Image.new("RGB", size, (48, 48, 48))
         draw = ImageDraw.Draw(image)
         for row, (label, clips) in enumerate(zip(panels, rows, strict=True)):
             top = row * cell_height
-            draw.text((2, top + 2), label, fill=(255, 255, 255))
+            words = ", ".join(filter(None, (label, str(word))))
+            draw.text((2, top + 2), words, fill=(255, 255, 255))
             for column, clip in enumerate(clips):
                 frame = Image.fromarray(clip[t])
                 image.paste(
@@ -49,6 +53,15 @@ def write_gif(path, panels, milliseconds=150, zoom=3):
             duration=milliseconds,
             loop=0,
         )
+
+
+def input_and_future(input_frames, future_frames):
+    """What `write_gif` says about frames of which the first are the input."""
+    end = input_frames + future_frames
+    return [
+        f"frame {t}, {'input' if t <= input_frames else 'future'}"
+        for t in range(1, end + 1)
+    ]
 
 
 def _as_uint8(clips):

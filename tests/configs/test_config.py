@@ -1,0 +1,78 @@
+import dataclasses
+import json
+
+import pytest
+
+from video_repr import InputError
+from video_repr import configs
+
+
+@pytest.mark.parametrize("name", configs.named())
+def test_named_configs_survive_json_and_say_what_they_are(name):
+    config = configs.load(name)
+    again = configs.from_dict(json.loads(json.dumps(config.to_dict())))
+    assert again == config
+    doc = configs.named()[name].__doc__
+    assert f"video-repr pretrain {name}" in doc
+    assert "cores" in doc
+
+
+def test_unknown_config():
+    with pytest.raises(InputError, match=r"one of the configs demo, .*'dmo'"):
+        configs.load("dmo")
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value", "message"),
+    [
+        ("training", "epochs", 0, "training.epochs above 0. Received: 0"),
+        ("training", "learning_rate", float("nan"), "Received: nan"),
+        ("model", "units", (), "at least one layer"),
+        ("model", "units", (8, 0), "at least one unit"),
+        ("model", "dropout", 1.0, "model.dropout"),
+        ("model", "scheduled_sampling", 1.5, "from 0 to 1. Received: 1.5"),
+        ("data", "frame_size", -1, "data.frame_size above 0"),
+    ],
+)
+def test_values_that_cannot_be(section, field, value, message):
+    config = configs.Config()
+    part = dataclasses.replace(getattr(config, section), **{field: value})
+    with pytest.raises(InputError, match=message):
+        dataclasses.replace(config, **{section: part})
+
+
+def test_no_decoder():
+    with pytest.raises(InputError, match="a reconstruction decoder"):
+        configs.Config(
+            model=configs.ModelConfig(reconstruction="none", future="none")
+        )
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value", "message"),
+    [
+        ("training", "epochs", "3", "training.epochs to be int. Received: '3'"),
+        ("training", "epochs", True, "to be int. Received: True"),
+        ("training", "optimizer", "sgd", "one of 'adam', 'rmsprop'"),
+        ("model", "units", 512, "config.model.units to be"),
+        ("model", "units", ["a"], "config.model.units to be"),
+        ("data", "test_file", 3, "Received: 3"),
+    ],
+)
+def test_json_of_wrong_types(section, field, value, message):
+    values = json.loads(json.dumps(configs.Config().to_dict()))
+    values[section][field] = value
+    with pytest.raises(InputError, match=message):
+        configs.from_dict(values)
+
+
+def test_json_of_other_fields():
+    values = configs.Config().to_dict()
+    values["model"]["depth"] = 3
+    del values["model"]["units"]
+    with pytest.raises(
+        InputError, match=r"unknown \['depth'\], missing \['units'\]"
+    ):
+        configs.from_dict(values)
+    with pytest.raises(InputError, match="to be an object"):
+        configs.from_dict([1])

@@ -1,0 +1,199 @@
+"""Every kind of model, crossed with everything that is done to models."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import ops
+
+from video_repr import Decoder
+from video_repr import Encoder
+from video_repr import VideoSeq2Seq
+
+UNITS, FRAME, INPUT, FUTURE = (6, 5), (4, 3), 4, 3
+
+
+def seq2seq(
+    reconstruction=None, future=None, units=UNITS, dropout=0.1, **options
+):
+    """A small model; a branch is the keywords of its decoder."""
+    kinds = {"reconstruction": reconstruction, "future": future}
+    return VideoSeq2Seq(
+        Encoder(units, dropout=dropout),
+        {
+            branch: Decoder(
+                units, 12, dropout=dropout, **{**options, **keywords}
+            )
+            for branch, keywords in kinds.items()
+            if keywords is not None
+        },
+        input_frames=INPUT,
+        future_frames=FUTURE if future is not None else 0,
+    )
+
+
+CONDITIONAL = {"conditional": True}
+SAMPLING = {**CONDITIONAL, "scheduled_sampling": 0.5}
+MODELS = {
+    "autoencoder": {"reconstruction": {}},
+    "conditional_autoencoder": {"reconstruction": CONDITIONAL},
+    "future_predictor": {"future": {}},
+    "conditional_future": {"future": CONDITIONAL},
+    "composite": {"reconstruction": {}, "future": {}},
+    "composite_conditional_future": {
+        "reconstruction": {},
+        "future": CONDITIONAL,
+    },
+    "one_layer": {"reconstruction": {}, "future": {}, "units": (6,)},
+    "copy_first_step": {
+        "reconstruction": {},
+        "future": CONDITIONAL,
+        "first_step": "copy",
+    },
+    "scheduled_sampling": {"reconstruction": {}, "future": SAMPLING},
+    "linear": {
+        "reconstruction": {},
+        "future": CONDITIONAL,
+        "output": "linear",
+    },
+    "rectified": {"reconstruction": {}, "future": {}, "output": "rectified"},
+}
+
+
+def build(kind, jit_compile=True, **options):
+    keras.utils.set_random_seed(3)
+    model = seq2seq(**MODELS[kind], **options)
+    model.compile(keras.optimizers.Adam(1e-2), jit_compile=jit_compile)
+    model.build((None, model.clip_frames, *FRAME))
+    return model
+
+
+@pytest.fixture(params=MODELS)
+def kind(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def clips():
+    rng = np.random.default_rng(0)
+    return rng.random((6, INPUT + FUTURE, *FRAME)).astype("float32")
+
+
+def fit(model, clips, epochs=1):
+    return model.fit(
+        clips, batch_size=3, epochs=epochs, shuffle=False, verbose=0
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(clips):
+    """Models that were trained under XLA, each once: compiling is slow."""
+
+    @functools.cache
+    def train(kind):
+        model = build(kind, dropout=0.0)
+        fit(model, clips)
+        return model
+
+    return train
+
+
+def assert_equal_outputs(a, b, **tolerance):
+    assert a.keys() == b.keys()
+    for branch in a:
+        np.testing.assert_allclose(
+            ops.cast(a[branch], "float32"),
+            ops.cast(b[branch], "float32"),
+            **tolerance,
+        )
+
+
+def test_serialise(kind, clips):
+    model = build(kind)
+    again = VideoSeq2Seq.from_config(model.get_config())
+    again.build((None, model.clip_frames, *FRAME))
+    again.set_weights(model.get_weights())
+    assert_equal_outputs(again(clips), model(clips))
+
+
+def test_checkpoint(kind, clips, trained, tmp_path):
+    model = trained(kind)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert_equal_outputs(again(clips), model(clips))
+    for a, b in zip(
+        model.optimizer.variables, again.optimizer.variables, strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+GO_ON = """
+import sys, keras, numpy as np, video_repr
+model = keras.models.load_model(sys.argv[1])
+clips = np.load(sys.argv[2])
+model.fit(clips, batch_size=3, shuffle=False, verbose=0)
+np.savez(sys.argv[3], *model.get_weights())
+"""
+
+
+def test_checkpoint_goes_on_in_a_fresh_process(clips, tmp_path, fresh_process):
+    """Weights, optimizer, dropout and sampling: bit for bit."""
+    model = build("scheduled_sampling")
+    fit(model, clips)
+    model.save(tmp_path / "model.keras")
+    np.save(tmp_path / "clips.npy", clips)
+    fresh_process(GO_ON, "model.keras", "clips.npy", "after.npz")
+    fit(model, clips)
+    after = np.load(tmp_path / "after.npz").values()
+    for ours, theirs in zip(model.get_weights(), after, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_saved_model(kind, clips, trained, tmp_path):
+    model = trained(kind)
+    model.export(
+        tmp_path / "model",
+        format="tf_saved_model",
+        input_signature=[tf.TensorSpec((None, INPUT, *FRAME), tf.float32)],
+        verbose=False,
+    )
+    served = tf.saved_model.load(str(tmp_path / "model"))
+    read = clips[:, :INPUT]
+    assert_equal_outputs(served.serve(read), model(read), atol=1e-6)
+
+
+def test_xla_trains_as_without(kind, clips, trained):
+    if kind == "scheduled_sampling":
+        pytest.skip("XLA draws other random numbers")
+    model = build(kind, jit_compile=False, dropout=0.0)
+    fit(model, clips)
+    for a, b in zip(
+        model.get_weights(), trained(kind).get_weights(), strict=True
+    ):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+@pytest.fixture(params=["mixed_bfloat16", "mixed_float16"])
+def policy(request):
+    keras.config.set_dtype_policy(request.param)
+    yield request.param
+    keras.config.set_dtype_policy("float32")
+
+
+def test_mixed_precision(kind, clips, policy):
+    model = build(kind)
+    assert {v.dtype for v in model.trainable_variables} == {"float32"}
+    outputs = model(clips)
+    for output in outputs.values():
+        assert output.dtype == policy.removeprefix("mixed_")
+    keras.config.set_dtype_policy("float32")
+    assert_equal_outputs(outputs, build(kind)(clips), atol=0.05)
+
+
+def test_mixed_precision_learns(clips, policy):
+    model = build("composite_conditional_future")
+    losses = fit(model, clips, epochs=20).history["loss"]
+    assert np.isfinite(losses).all()
+    assert losses[-1] < losses[0]

@@ -1,0 +1,113 @@
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from video_repr import visualization
+from video_repr.errors import MissingExtraError
+
+
+def test_strips_show_the_frames_that_were_given(rng, tmp_path):
+    clip = rng.integers(0, 256, (5, 8, 8), np.uint8)
+    guess = rng.random((5, 8, 8))
+    figure = visualization.strips(
+        {"input": clip[:3], "reconstruction": guess[:3]},
+        {"truth": clip[3:], "prediction": guess[3:]},
+        title="one",
+    )
+    left, right = figure.subfigs
+    assert [a.get_title() for a in left.axes[:3]] == ["1", "2", "3"]
+    assert [a.get_title() for a in right.axes[:2]] == ["4", "5"]
+    shown = [axis.images[0] for axis in left.axes + right.axes]
+    wanted = [*clip[:3], *guess[:3], *clip[3:], *guess[3:]]
+    for image, frame in zip(shown, wanted, strict=True):
+        np.testing.assert_array_equal(image.get_array(), frame)
+        # Black is 0 and white is 1 or 255 in every frame, however dark.
+        white = 255 if frame.dtype == np.uint8 else 1
+        assert image.get_clim() == (0, white)
+    words = [t.get_text() for a in left.axes + right.axes for t in a.texts]
+    assert words == ["input", "reconstruction", "truth", "prediction"]
+    figure.savefig(tmp_path / "strips.png")
+    assert Image.open(tmp_path / "strips.png").size[0] > 400
+
+
+def test_strips_of_one_block_in_colour(rng):
+    figure = visualization.strips({"input": rng.random((4, 8, 8, 3))})
+    assert len(figure.subfigs[0].axes) == 4
+
+
+def test_gif_has_the_frames_their_order_and_their_time(rng, tmp_path):
+    truth = rng.integers(0, 256, (2, 6, 8, 8), np.uint8)
+    prediction = truth[:, ::-1] / 255
+    path = tmp_path / "a.gif"
+    visualization.write_gif(
+        path,
+        {"truth": truth, "model": prediction},
+        visualization.input_and_future(4, 2),
+        milliseconds=120,
+        zoom=2,
+    )
+    with Image.open(path) as gif:
+        assert gif.n_frames == 6
+        assert gif.info["loop"] == 0
+        for t in range(6):
+            gif.seek(t)
+            assert gif.info["duration"] == 120
+            pixels = np.asarray(gif.convert("L")).astype(int)
+            # Rows under captions of 16 px, cells of 16 px and gaps of 6 px.
+            for row, clips in enumerate((truth, truth[:, ::-1])):
+                for column, clip in enumerate(clips):
+                    top, left = 16 + row * 38, column * 22
+                    cell = pixels[top : top + 16 : 2, left : left + 16 : 2]
+                    # A GIF has 256 colours for all of the picture.
+                    assert abs(cell - clip[t]).max() <= 8
+
+
+def test_gif_of_colour_and_of_values_outside_the_range(rng, tmp_path):
+    clips = rng.normal(0.5, 1, (1, 3, 8, 8, 3))
+    visualization.write_gif(tmp_path / "a.gif", {"": clips})
+    assert Image.open(tmp_path / "a.gif").n_frames == 3
+
+
+def test_error_curves():
+    figure = visualization.error_curves(
+        {"model": [3.0, 4, 5], "mean frame": [9.0, 9, 9]},
+        "bce_sum_per_frame",
+        title="on 10 sequences",
+    )
+    (axis,) = figure.axes
+    assert [line.get_label() for line in axis.lines] == ["model", "mean frame"]
+    assert axis.lines[0].get_xydata().tolist() == [[1, 3], [2, 4], [3, 5]]
+    assert axis.get_ylabel() == "cross entropy (nats/frame)"
+
+
+def test_strip_arrays_put_predictions_below_their_frames(rng):
+    clips = rng.integers(0, 256, (2, 5, 4, 4), np.uint8)
+    frames = {"future": rng.random((2, 2, 4, 4)).astype("float32")}
+    arrays = visualization.strip_arrays(clips, frames, input_frames=3)
+    assert arrays.shape == (2, 8, 20, 1)
+    np.testing.assert_allclose(arrays[1, :4, 8:12, 0], clips[1, 2] / 255)
+    np.testing.assert_array_equal(arrays[1, 4:, 16:, 0], frames["future"][1, 1])
+    assert not arrays[:, 4:, :12].any()
+
+
+@pytest.mark.parametrize(
+    ("module", "call"),
+    [
+        ("matplotlib", lambda path: visualization.strips({"a": []})),
+        ("matplotlib", lambda path: visualization.error_curves({}, "ssim")),
+        ("PIL", lambda path: visualization.write_gif(path, {"a": []})),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(
+    monkeypatch, tmp_path, module, call
+):
+    for name in list(sys.modules):
+        if name.split(".")[0] == module:
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(
+        MissingExtraError, match=rf"'{module}.*pip install 'video_repr\[report"
+    ):
+        call(tmp_path / "a.gif")
