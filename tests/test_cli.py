@@ -68,6 +68,7 @@ def test_pretrain_is_the_config_with_what_was_changed(run, digits_file):
         "future",
         "reconstruction",
         "baselines",
+        "baselines_of",
         "lower_bound",
         "data",
     }
@@ -104,7 +105,8 @@ def test_evaluate_on_a_published_file(run, digits_file, tmp_path, rng, capsys):
         )
         data = json.loads(run.evaluation_file.read_text())["data"]
         assert data["test"] == str(path)
-        assert data["sequences"] == 10
+        # All of them, whatever the config's number.
+        assert data["sequences"] == 12
         np.save(path, rng.integers(0, 256, (20, 12, 64, 64), np.uint8))
         written = run.evaluation_file.read_text()
         assert (
@@ -203,6 +205,18 @@ def truncated(path):
     path.write_bytes(path.read_bytes()[:-100])
 
 
+def archive(path):
+    with path.open("wb") as file:
+        np.savez(file, a=np.zeros((9, 16, 16)))
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def half_gif(path):
+    clip = np.random.default_rng(0).integers(0, 256, (9, 16, 16), np.uint8)
+    write_gif(path, clip)
+    path.write_bytes(path.read_bytes()[:1030])
+
+
 BAD_CLIPS = {
     "shape": (".npy", array((9, 8, 8)), "[time, 16, 16]"),
     "rank": (".npy", array((256,)), "[time, height, width]"),
@@ -212,7 +226,9 @@ BAD_CLIPS = {
     "short": (".npy", array((3, 16, 16)), "at least 4 frames"),
     "empty": (".npy", array((0, 16, 16)), "at least one"),
     "truncated": (".npy", truncated, "whole .npy file"),
+    "archive": (".npy", archive, "whole .npy file"),
     "no_gif": (".gif", text, "animated GIF"),
+    "half_gif": (".gif", half_gif, "Expected"),
     "no_film": (".mp4", text, "cannot be decoded"),
     "missing": (".npy", lambda path: None, "does not exist"),
 }
@@ -238,10 +254,12 @@ def test_clips_that_cannot_be_predicted(run, tmp_path, capsys, case, suffix):
 
 def test_outputs_that_cannot_be_written(run, tmp_path, capsys):
     np.save(tmp_path / "clip.npy", np.zeros((6, 16, 16), np.uint8))
+    (tmp_path / "there.gif").mkdir()
     predict = ["predict", str(run.path), f"--input={tmp_path / 'clip.npy'}"]
     for output, message in (
         (tmp_path / "out.mp4", ".gif or .npy"),
         (tmp_path / "no" / "out.gif", "existing directory"),
+        (tmp_path / "there.gif", "a directory"),
     ):
         assert cli.main([*predict, f"--output={output}"]) == 2
         assert message in capsys.readouterr().err
@@ -249,13 +267,38 @@ def test_outputs_that_cannot_be_written(run, tmp_path, capsys):
         cli.main([*predict, f"--output={tmp_path / 'a.gif'}", "--steps=0"]) == 2
     )
     assert "at least 1 step" in capsys.readouterr().err
-    assert files_in(tmp_path) == ["clip.npy"]
+    assert files_in(tmp_path) == ["clip.npy", "there.gif"]
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()
+    # A SavedModel of somebody else's.
+    (tmp_path / "mine" / "saved_model.pb").touch()
     export = ["export", str(run.path), f"--output={tmp_path / 'mine'}"]
     assert cli.main(export) == 2
     assert "which has other files" in capsys.readouterr().err
-    assert files_in(tmp_path / "mine") == ["thesis.tex"]
+    assert files_in(tmp_path / "mine") == ["saved_model.pb", "thesis.tex"]
+
+
+def test_paths_that_are_something_else(run, tmp_path, digits_file, capsys):
+    (tmp_path / "file").touch()
+    assert train(digits_file, tmp_path / "file" / "run") == 2
+    assert train(digits_file, tmp_path / "file") == 2
+    for line in capsys.readouterr().err.splitlines():
+        assert "Expected" in line
+        assert "file" in line
+    assert files_in(tmp_path) == ["file"]
+
+
+def test_small_frames_have_no_ssim(digits_file, tmp_path, capsys):
+    assert train(digits_file, tmp_path / "run", "--data.frame-size=10") == 0
+    printed = capsys.readouterr().out
+    assert "psnr" in printed
+    assert " ssim" not in printed
+
+
+def test_speeds_are_drawn_from_a_range(digits_file, tmp_path, capsys):
+    arguments = ["--data.speed", "0.05", "0.2", "--training.epochs=1"]
+    assert train(digits_file, tmp_path / "run", *arguments) == 0
+    assert Run(tmp_path / "run").config().data.speed == (0.05, 0.2)
 
 
 def test_an_autoencoder_predicts_nothing_but_is_evaluated(
@@ -323,6 +366,7 @@ def test_no_run(tmp_path, capsys):
         (["--data.digits=no.npz"], "does not exist"),
         (["--data.test-file=no.npy"], "does not exist"),
         (["--training.epochs=0"], "training.epochs above 0"),
+        (["--training.seed=-1"], "training.seed from 0"),
         (["--model.units=0"], "at least one unit"),
         (["--data.frame-size=4"], "fit frames of 4 px"),
         (

@@ -36,6 +36,16 @@ def test_another_backend(fresh_process, imported, backend):
     assert "KERAS_BACKEND=tensorflow" in last
 
 
+def test_another_backend_on_the_command_line(fresh_process):
+    error = fresh_process(
+        "import sys; sys.argv = ['video-repr']\nimport video_repr.cli",
+        expect=2,
+        KERAS_BACKEND="jax",
+    )
+    assert error.startswith("video-repr: video_repr needs Keras on its Tensor")
+    assert len(error.splitlines()) == 1
+
+
 def test_training_without_its_extra_starts_nothing(
     fresh_process, tmp_path, digits_file
 ):

@@ -102,7 +102,9 @@ def test_what_a_run_leaves(digits_file, tmp_path):
     other = dataclasses.replace(
         config, model=dataclasses.replace(config.model, units=(9,))
     )
-    with pytest.raises(InputError, match="Expected the config of the run"):
+    with pytest.raises(
+        InputError, match=r"model.units \(9,\) instead of \(8, 8\)$"
+    ):
         pretrain(other, run.path, resume=True)
     run.last.write_bytes(run.last.read_bytes()[:1000])
     with pytest.raises(InputError, match="Expected a whole checkpoint"):
@@ -121,7 +123,7 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(
     good.trainable_variables[0].assign(
         np.full(good.trainable_variables[0].shape, np.nan)
     )
-    good.save(run.last)
+    run.save(good, run.last, epochs=3)
     before = run.last.read_bytes()
     with pytest.raises(
         DivergedError, match=r"NaN or infinite in epoch 4.*last"
@@ -129,6 +131,38 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(
         pretrain(longer, run.path, resume=True)
     assert run.last.read_bytes() == before
     assert len(run.metrics()) == 3
+
+
+def test_epochs_count_steps_that_loss_scaling_skipped(digits_file, tmp_path):
+    """float16 overflows at first; the run is no longer for it."""
+    config = tiny(digits_file, epochs=2, precision="mixed_float16")
+    run = pretrain(config, tmp_path / "run")
+    assert [line["step"] for line in run.metrics()] == [4, 8]
+    before = run.last.read_bytes()
+    pretrain(config, run.path, resume=True)
+    assert run.last.read_bytes() == before
+
+
+def test_resume_takes_the_digits_that_auto_found(
+    digits_file, tmp_path, monkeypatch
+):
+    config = tiny(digits_file, epochs=1)
+    run = pretrain(config, tmp_path / "run")
+    auto = dataclasses.replace(
+        config, data=dataclasses.replace(config.data, digits="auto")
+    )
+    pretrain(auto, run.path, resume=True)
+    assert run.config() == config
+
+
+def test_what_a_killed_process_left_is_removed(digits_file, tmp_path):
+    config = tiny(digits_file, epochs=1)
+    run = pretrain(config, tmp_path / "run")
+    (run.path / ".partial-0123-figures").mkdir()
+    (run.path / ".partial-0123-figures" / "a.png").touch()
+    (run.path / "checkpoints" / ".partial-0123-last.keras").touch()
+    pretrain(config, run.path, resume=True)
+    assert not list(run.path.rglob(".partial*"))
 
 
 def test_weights_are_a_function_of_the_seed(digits_file):

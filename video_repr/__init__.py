@@ -8,7 +8,8 @@ reversed clip, the future, or both.
 import os as _os
 import sys as _sys
 
-if _os.path.basename(_sys.argv[0]) == "video-repr":
+_command_line = _os.path.basename(_sys.argv[0]) == "video-repr"
+if _command_line:
     # A dozen lines about processors and drivers would stand before every
     # message of the command line.
     from video_repr._quiet import quiet_stderr as _quiet_stderr
@@ -26,11 +27,16 @@ if _backend == "tensorflow":
 
     _backend = _keras.backend.backend()
 if _backend != "tensorflow":
-    raise ImportError(
+    _message = (
         "video_repr needs Keras on its TensorFlow backend. Received: backend "
         f"{_backend!r}. Set KERAS_BACKEND=tensorflow before keras is "
         "imported."
     )
+    if _command_line:
+        # Before there is anything that could catch an error.
+        print(f"video-repr: {_message}", file=_sys.stderr)
+        raise SystemExit(2)
+    raise ImportError(_message)
 
 from video_repr.errors import InputError
 from video_repr.layers import PeepholeLSTM

@@ -59,7 +59,7 @@ class Evaluate:
     Attributes:
         run: run directory.
         test_file: mnist_test_seq.npy or bouncing_mnist_test.npy to test on
-            instead of the config's test set.
+            instead of the config's test set, all of its sequences.
     """
 
     run: Positional[pathlib.Path]
@@ -146,6 +146,15 @@ def main(arguments=None):
     except InputError as error:
         print(f"video-repr: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(
+            f"video-repr: Expected a path that can be used. Received: "
+            f"{str(error.filename)!r}: {error.strerror}",
+            file=sys.stderr,
+        )
+        return 2
     except DivergedError as error:
         print(f"video-repr: {error}", file=sys.stderr)
         return 1
@@ -159,10 +168,15 @@ def _print_evaluation(run):
         for branch in ("reconstruction", "future")
         if branch in evaluation
     }
-    of = evaluation["baselines"]["of"]
+    of = evaluation["baselines_of"]
     rows[f"{of}, last frame repeated"] = evaluation["baselines"]["last_frame"]
     rows[f"{of}, mean frame"] = evaluation["baselines"]["mean_frame"]
-    names = ("bce_sum_per_frame", "mse_sum_per_frame", "ssim", "psnr")
+    # Frames of less than 11 px have no SSIM.
+    names = [
+        name
+        for name in ("bce_sum_per_frame", "mse_sum_per_frame", "ssim", "psnr")
+        if name in evaluation[of]
+    ]
     print(f"{evaluation['data']['sequences']:,} test sequences")
     print(" " * 28 + "".join(f"{name:>19}" for name in names))
     for label, scores in rows.items():

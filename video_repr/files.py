@@ -5,6 +5,9 @@ import json
 import os
 import pathlib
 import shutil
+import uuid
+
+_PARTIAL = ".partial-"
 
 
 @contextlib.contextmanager
@@ -15,7 +18,7 @@ def whole_file(path):
     ...     partial.write_text("{}")
     """
     path = pathlib.Path(path)
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    partial = _beside(path)
     try:
         yield partial
         os.replace(partial, path)
@@ -27,7 +30,7 @@ def whole_file(path):
 def whole_directory(path):
     """A temporary directory that replaces `path` when the block succeeds."""
     path = pathlib.Path(path)
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    partial = _beside(path)
     partial.mkdir(parents=True)
     try:
         yield partial
@@ -36,6 +39,19 @@ def whole_directory(path):
         os.replace(partial, path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def remove_partials(directory):
+    """Removes what processes that were killed left half-written."""
+    for path in pathlib.Path(directory).rglob(f"{_PARTIAL}*"):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _beside(path):
+    return path.with_name(f"{_PARTIAL}{uuid.uuid4().hex[:8]}-{path.name}")
 
 
 def write_json(path, values):

@@ -33,6 +33,10 @@ def predict_clip(run, source, output, steps=None):
             f"Expected an output of {' or '.join(OUTPUTS)}. Received: "
             f"{str(output)!r}"
         )
+    if output.is_dir():
+        raise InputError(
+            f"Expected a file to write. Received: {str(output)!r}, a directory"
+        )
     if not output.absolute().parent.is_dir():
         raise InputError(
             f"Expected an existing directory for {str(output)!r}. Received: "
@@ -48,7 +52,7 @@ def predict_clip(run, source, output, steps=None):
     if steps < 1:
         raise InputError(f"Expected at least 1 step. Received: {steps}")
     size = config.data.frame_size
-    clip = read_clip(source, size=size)
+    clip = read_clip(source, size=size, last=config.model.input_frames)
     if clip.ndim == 4 and clip.shape[-1] == 1:
         clip = clip[..., 0]
     if clip.ndim != 3 or clip.shape[1:] != (size, size):

@@ -14,11 +14,17 @@
 import dataclasses
 import json
 import pathlib
+import zipfile
 
 import keras
 
 from video_repr import configs
 from video_repr.errors import InputError
+from video_repr.files import whole_file
+
+# The member of a checkpoint's archive that counts its epochs. The optimizer's
+# own count leaves out the steps that a loss-scaled one skipped.
+_EPOCHS = "epochs.txt"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +103,28 @@ class Run:
             raise InputError(
                 f"Expected a whole checkpoint. Received: {checkpoint}, which "
                 f"cannot be loaded: {error}"
+            ) from error
+
+    def save(self, model, checkpoint, epochs):
+        """Writes a checkpoint of a model that was trained for `epochs`."""
+        with whole_file(checkpoint) as partial:
+            model.save(partial)
+            with zipfile.ZipFile(partial, "a") as archive:
+                archive.writestr(_EPOCHS, str(epochs))
+
+    def epochs(self, checkpoint):
+        """The number of epochs that a checkpoint was trained for.
+
+        Raises:
+            InputError: if it does not say.
+        """
+        try:
+            with zipfile.ZipFile(checkpoint) as archive:
+                return int(archive.read(_EPOCHS))
+        except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+            raise InputError(
+                f"Expected a whole checkpoint. Received: {checkpoint}, which "
+                f"does not say how long it was trained: {error}"
             ) from error
 
     def metrics(self):

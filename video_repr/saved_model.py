@@ -94,6 +94,13 @@ def export_encoder(encoder, directory, frame_shape, config=None):
             write_json(partial / "config.json", config)
 
 
+def _is_export(directory):
+    return all(
+        (directory / name).is_file()
+        for name in ("saved_model.pb", "encoder.keras", "config.json")
+    )
+
+
 def _regularization_loss(variable):
     return tf.function(
         lambda: variable.regularizer(variable.value), input_signature=[]
@@ -115,7 +122,7 @@ def export_run(run, directory=None):
             is no export.
     """
     directory = run.export if directory is None else directory
-    if directory.exists() and not (directory / "saved_model.pb").is_file():
+    if directory.exists() and not _is_export(directory):
         raise InputError(
             "Expected a new directory, or an export to replace. Received: "
             f"{str(directory)!r}, which has other files"

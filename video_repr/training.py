@@ -1,5 +1,6 @@
 """Training a model into a run directory."""
 
+import dataclasses
 import json
 import math
 import pathlib
@@ -14,6 +15,7 @@ from video_repr.configs.data import Data
 from video_repr.errors import InputError
 from video_repr.errors import extra
 from video_repr.evaluation import evaluate_run
+from video_repr.files import remove_partials
 from video_repr.files import whole_file
 from video_repr.files import write_json
 from video_repr.models import Decoder
@@ -122,25 +124,44 @@ def pretrain(config, directory, *, resume=False):
             "Expected a new run directory. Received: "
             f"{str(run.path)!r}, which has a run; --resume goes on with it"
         )
+    if started:
+        config = _same_config(run, config)
     data = Data.of(config)
     config = data.config
-    if started and run.config() != config:
-        raise InputError(
-            f"Expected the config of the run in {run.path}. Received: another "
-            "one; choose a new directory for it, or remove the old"
-        )
     # Found broken now rather than after the training.
     data.test()
     epoch, model = 0, None
     if started and run.last.exists():
-        model = run.model(run.last)
-        epoch = _steps_done(model) // config.training.steps_per_epoch
+        epoch, model = run.epochs(run.last), run.model(run.last)
     model = model or build_model(config)
-    run.last.parent.mkdir(parents=True, exist_ok=True)
+    run.path.mkdir(parents=True, exist_ok=True)
     write_json(run.config_file, config.to_dict())
+    remove_partials(run.path)
+    run.last.parent.mkdir(exist_ok=True)
     _fit(data, run, model, epoch)
     evaluate_run(run)
     return run
+
+
+def _same_config(run, config):
+    """The config of a run that is to go on, which `config` must be."""
+    old = run.config()
+    if config.data.digits == "auto":
+        # What it found when the run began.
+        found = dataclasses.replace(config.data, digits=old.data.digits)
+        config = dataclasses.replace(config, data=found)
+    differences = [
+        f"{section}.{name} {new!r} instead of {before[name]!r}"
+        for section, before in old.to_dict().items()
+        for name, new in config.to_dict()[section].items()
+        if new != before[name]
+    ]
+    if differences:
+        raise InputError(
+            f"Expected the config of the run in {run.path}, or a new "
+            f"directory. Received: {', '.join(differences)}"
+        )
+    return old
 
 
 def _fit(data, run, model, epoch):
@@ -158,28 +179,20 @@ def _fit(data, run, model, epoch):
     model.fit(
         # A function of the step: a resumed run sees what it would have seen.
         data.sequences("train").dataset(
-            training.batch_size, start=_steps_done(model) * training.batch_size
+            training.batch_size,
+            start=epoch * training.steps_per_epoch * training.batch_size,
         ),
         epochs=training.epochs,
         initial_epoch=epoch,
         steps_per_epoch=training.steps_per_epoch,
         validation_data=validation,
-        validation_batch_size=_batch_size(len(validation)),
+        validation_batch_size=min(len(validation), 100),
         verbose=1 if sys.stdout.isatty() else 2,
         callbacks=[
             _TensorBoard(run, validation[:4]),
             _Checkpoints(run, training, epoch),
         ],
     )
-
-
-def _steps_done(model):
-    return int(model.optimizer.iterations)
-
-
-def _batch_size(count, most=100):
-    """The largest divisor of count up to `most`: one shape to compile."""
-    return next(n for n in range(min(count, most), 0, -1) if count % n == 0)
 
 
 class _Checkpoints(keras.callbacks.Callback):
@@ -211,7 +224,7 @@ class _Checkpoints(keras.callbacks.Callback):
         if bad:
             raise DivergedError(self._why(epoch, bad))
         self._seconds += time.monotonic() - self._started
-        step = _steps_done(self.model)
+        step = (epoch + 1) * self._training.steps_per_epoch
         line = {
             "epoch": epoch + 1,
             "step": step,
@@ -223,9 +236,9 @@ class _Checkpoints(keras.callbacks.Callback):
         before = [old["val_loss"] for old in self._lines]
         self._lines.append(line)
         if not before or line["val_loss"] < min(before):
-            self._save(self._run.best)
+            self._run.save(self.model, self._run.best, epoch + 1)
         self._write_lines()
-        self._save(self._run.last)
+        self._run.save(self.model, self._run.last, epoch + 1)
 
     def _why(self, epoch, bad):
         what = f"{', '.join(bad)} became NaN or infinite in epoch {epoch + 1}."
@@ -242,10 +255,6 @@ class _Checkpoints(keras.callbacks.Callback):
             if name.endswith(f"{branch}_loss"):
                 return name.replace("loss", loss.name)
         return name
-
-    def _save(self, path):
-        with whole_file(path) as partial:
-            self.model.save(partial)
 
     def _write_lines(self):
         with whole_file(self._run.metrics_file) as partial:

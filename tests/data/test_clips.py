@@ -38,6 +38,25 @@ def test_films(tmp_path, clip, name, codec):
     assert np.abs(got.astype(int) - clip).mean() < 6
 
 
+def test_the_last_frames(tmp_path, clip):
+    for write, name in ((write_gif, "a.gif"), (write_film, "a.mp4")):
+        path = write(tmp_path / name, clip)
+        whole, end = read_clip(path), read_clip(path, last=2)
+        np.testing.assert_array_equal(end, whole[-2:])
+
+
+def test_a_film_that_was_cut_off_says_so(tmp_path, rng, capsys):
+    clip = rng.integers(0, 256, (20, 64, 64), np.uint8)
+    path = write_film(tmp_path / "film.avi", clip, "mpeg4")
+    assert len(read_clip(path)) == 20
+    assert capsys.readouterr().err == ""
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 7 // 10])
+    count = len(read_clip(path))
+    assert 0 < count < 20
+    assert f"holds {count} of the 20 frames" in capsys.readouterr().err
+
+
 def test_colour(tmp_path, clip):
     path = write_film(tmp_path / "clip.mp4", clip)
     assert read_clip(path, grey=False).shape == (6, 32, 48, 3)

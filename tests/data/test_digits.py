@@ -111,7 +111,7 @@ ONE = np.zeros((1, 2, 2), np.uint8)
         ),
         (
             lambda d: npz(d / "x.npz", x_train=ONE, x_test=ONE),
-            "Expected validation glyphs",
+            "Expected at least 6 training glyphs",
         ),
         (
             lambda d: npz(

@@ -138,8 +138,8 @@ def test_dataset_is_the_sequences_in_order_from_any_start(glyphs):
         ({"glyphs": np.zeros((2, 3, 3))}, "Received: float64"),
         ({"glyphs": np.zeros((0, 3, 3), np.uint8)}, "at least one"),
         ({"size": 2}, "fit frames of 2 px. Received: glyphs of 3 x 3"),
-        ({"digits": 0}, "digits of at least 1"),
-        ({"frames": 0}, "frames of at least 1"),
+        ({"digits": 0}, "digits, a whole number of at least 1"),
+        ({"frames": 0}, "frames, a whole number of at least 1"),
         ({"speed": -0.1}, "speed of at least 0"),
         ({"speed": (0.3, 0.1)}, "pair"),
         ({"speed": float("nan")}, "speed"),
@@ -194,3 +194,10 @@ def test_broken_test_files(tmp_path):
     np.savez(tmp_path / "y.npz", a=np.zeros(3))
     with pytest.raises(InputError, match="an archive of arrays"):
         read_sequences(tmp_path / "y.npz")
+
+
+@pytest.mark.parametrize("indices", [[-1], [1.5], ["a"]])
+def test_indices_that_cannot_be(indices):
+    glyphs = np.ones((1, 4, 4), np.uint8)
+    with pytest.raises(InputError, match="indices of sequences"):
+        MovingMNIST(glyphs).sequences(indices)

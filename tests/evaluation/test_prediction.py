@@ -81,7 +81,8 @@ def test_the_loss_of_keras_evaluate_is_the_same_number(
 
 def test_baselines_are_of_the_future(evaluation, clips):
     baselines, truth = evaluation["baselines"], clips[:, 4:] / 255
-    assert baselines["of"] == "future"
+    assert evaluation["baselines_of"] == "future"
+    assert set(baselines) == {"last_frame", "mean_frame"}
     squared = ((truth - clips[:, 3:4] / 255) ** 2).sum((2, 3)).mean(0)
     np.testing.assert_allclose(
         baselines["last_frame"]["per_step"]["mse_sum_per_frame"],
@@ -138,7 +139,7 @@ def test_an_autoencoders_baselines_are_of_the_reconstruction(rng):
     model.build((None, 3, 4, 4))
     clips = rng.random((2, 3, 4, 4)).astype("float32")
     evaluation = evaluate(model, clips, np.full((4, 4), 0.5))
-    assert evaluation["baselines"]["of"] == "reconstruction"
+    assert evaluation["baselines_of"] == "reconstruction"
     last = evaluation["baselines"]["last_frame"]["per_step"]
     # The last frame that was read is the first to be reconstructed.
     assert last["mse_sum_per_frame"][0] == 0

@@ -399,6 +399,7 @@ def test_wrong_models(arguments, message):
     ("options", "message"),
     [
         ({"output": "softmax"}, "output must be one of 'logistic', 'linear'"),
+        ({"scheduled_sampling": 7}, "a share from 0 to 1, or a schedule"),
         ({"first_step": "jump"}, "first_step must be one of 'step', 'copy'"),
     ],
 )
@@ -408,10 +409,12 @@ def test_wrong_decoders(options, message):
 
 
 def test_layers_need_units():
-    with pytest.raises(ValueError, match="at least one layer"):
-        Encoder(())
-    with pytest.raises(ValueError, match="at least one layer"):
-        Decoder((), 4)
+    for units in ((), 512):
+        with pytest.raises(ValueError, match="units of each layer"):
+            Encoder(units)
+        with pytest.raises(ValueError, match="units of each layer"):
+            Decoder(units, 4)
+    assert Encoder(np.array([3, 4]))(make_clips())[1][0].shape[1] == 4
 
 
 def test_states_that_do_not_fit_the_decoder():
@@ -457,3 +460,29 @@ def test_clips_that_cannot_be_used(method, as_dataset, spoil, message):
         clips = tf.data.Dataset.from_tensor_slices(clips).batch(40)
     with pytest.raises(InputError, match=message):
         getattr(model, method)(clips)
+
+
+def test_validation_clips_are_looked_at_before_training():
+    model = make()
+    model.compile("sgd")
+    for bad in (make_clips() * 255, (make_clips() * 255,)):
+        with pytest.raises(InputError, match=r"pixels in \[0, 1\]"):
+            model.fit(make_clips(), validation_data=bad)
+    assert model.optimizer.iterations == 0
+
+
+@pytest.mark.parametrize(
+    "weights", [{"sample_weight": np.zeros(2)}, {"class_weight": {0: 1.0}}]
+)
+def test_weights_without_targets(weights):
+    model = make()
+    model.compile("sgd")
+    with pytest.raises(ValueError, match=r"y=model.targets\(clips\)"):
+        model.fit(make_clips(2), **weights)
+
+
+def test_futures_of_lists_and_of_several_lengths():
+    model, clips = make(), make_clips(3)
+    far = model.predict_future(clips, 9)
+    near = model.predict_future(clips.tolist(), 4, batch_size=2)
+    np.testing.assert_allclose(near, far[:, :4], atol=1e-6)

@@ -19,17 +19,18 @@ class DataConfig:
         digits_per_sequence: number of glyphs that move.
         frame_size: height and width of a frame in pixels.
         speed: distance per frame in units of the range a glyph can move in;
-            0.1 is 3.6 px in 64 px frames.
+            0.1 is 3.6 px in 64 px frames. A pair draws the speed of each
+            glyph uniformly between the two.
         validation_sequences: number of sequences of validation digits.
         test_sequences: number of sequences of test digits.
         test_file: mnist_test_seq.npy or bouncing_mnist_test.npy to test on
-            instead; its first test_sequences sequences are used.
+            instead of test_sequences sequences of our own.
     """
 
     digits: str = "auto"
     digits_per_sequence: int = 2
     frame_size: int = 64
-    speed: float = 0.1
+    speed: float | tuple[float, float] = 0.1
     validation_sequences: int = 500
     test_sequences: int = 1000
     test_file: str | None = None
@@ -146,6 +147,11 @@ class Config:
                 "Expected model.units with at least one layer of at least "
                 f"one unit. Received: {self.model.units}"
             )
+        if not 0 <= self.training.seed < 2**32:
+            raise InputError(
+                "Expected training.seed from 0 to 2**32 - 1. Received: "
+                f"{self.training.seed}"
+            )
         for name in ("dropout", "scheduled_sampling"):
             value = getattr(self.model, name)
             if not 0 <= value <= 1 or (name == "dropout" and value == 1):
@@ -191,29 +197,31 @@ def from_dict(values, of=Config, where="config"):
 def _typed(value, expected, where):
     if dataclasses.is_dataclass(expected):
         return from_dict(value, expected, where)
-    origin, arguments = typing.get_origin(expected), typing.get_args(expected)
-    if origin is Literal:
-        matches = value in arguments
-    elif origin is tuple:
-        matches = isinstance(value, (list, tuple)) and all(
-            _is_a(item, arguments[0]) for item in value
-        )
-        value = tuple(value) if matches else value
-    else:
-        matches = any(_is_a(value, kind) for kind in arguments or [expected])
-    if not matches:
+    if not _is_a(value, expected):
         raise InputError(
             f"Expected {where} to be {_in_words(expected)}. Received: {value!r}"
         )
-    return value
+    # JSON has no tuples.
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _is_a(value, kind):
-    if kind is float:
-        kind = (int, float)
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        return value in arguments
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            return False
+        if arguments[-1] is not ...:
+            return len(value) == len(arguments) and all(
+                map(_is_a, value, arguments)
+            )
+        return all(_is_a(item, arguments[0]) for item in value)
+    if arguments:
+        return any(_is_a(value, choice) for choice in arguments)
     if isinstance(value, bool):
         return kind is bool
-    return isinstance(value, kind)
+    return isinstance(value, (int, float) if kind is float else kind)
 
 
 def _in_words(expected):

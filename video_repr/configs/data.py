@@ -7,8 +7,9 @@ from video_repr.data import load_digits
 from video_repr.data import read_sequences
 from video_repr.errors import InputError
 
-# Validation and test sequences are the same whatever the training seed.
-_HELD_OUT_SEED = 2015
+# Validation and test sequences are the same whatever the training seed, which
+# is never negative: no two splits share their trajectories.
+_HELD_OUT_SEEDS = {"validation": -1, "test": -2}
 # Sequences whose mean is the mean-frame baseline.
 _MEAN_OF_SEQUENCES = 2000
 
@@ -42,7 +43,7 @@ class Data:
         config = self.config
         return MovingMNIST(
             getattr(self.digits, split),
-            seed=config.training.seed if split == "train" else _HELD_OUT_SEED,
+            seed=_HELD_OUT_SEEDS.get(split, config.training.seed),
             digits=config.data.digits_per_sequence,
             frames=config.model.clip_frames,
             size=config.data.frame_size,
@@ -71,7 +72,7 @@ class Data:
                 f"px. Received: shape {clips.shape} in "
                 f"{config.data.test_file}"
             )
-        return clips[:count, :frames]
+        return clips[:, :frames]
 
     def mean_frame(self):
         """The per-pixel mean of training sequences, `[size, size]`."""
@@ -87,7 +88,7 @@ class Data:
             "digits_per_sequence": data.digits_per_sequence,
             "speed": data.speed,
             "test": data.test_file or "made from the test digits",
-            "test_seed": None if data.test_file else _HELD_OUT_SEED,
+            "test_seed": None if data.test_file else _HELD_OUT_SEEDS["test"],
             "input_frames": self.config.model.input_frames,
             "future_frames": self.config.model.future_frames,
         }

@@ -32,7 +32,10 @@ def demo():
 
 
 def paper_recipe():
-    """The authors' recipe: a 1x2048 composite with RMSProp.
+    """The authors' optimisation and convention: a 1x2048 composite, RMSProp.
+
+    Weights start as the paper's text has them, uniform with a scale of
+    1/sqrt(fan-in), where the authors' code had U(-0.01, 0.01).
 
     Command: `video-repr pretrain paper-recipe`.
     Expect 346.0 after 17,000 updates, then NaN soon after, in an independent

@@ -1,6 +1,9 @@
 """Clips from files."""
 
+import collections
 import pathlib
+import struct
+import sys
 
 import numpy as np
 
@@ -8,8 +11,11 @@ from video_repr.data.moving_mnist import read_npy
 from video_repr.errors import InputError
 from video_repr.errors import extra
 
+# What Pillow raises for files that are no GIFs, or broken ones.
+_GIF_ERRORS = (OSError, EOFError, SyntaxError, ValueError, struct.error)
 
-def read_clip(path, *, size=None, grey=True):
+
+def read_clip(path, *, size=None, grey=True, last=None):
     """Reads one clip.
 
     Args:
@@ -19,6 +25,12 @@ def read_clip(path, *, size=None, grey=True):
             to: the shorter side is scaled to it, the centre kept. None keeps
             the frames as they are.
         grey: whether the frames of a .gif or film are read as grey.
+        last: number of frames to keep from the end of a .gif or film; None
+            keeps all of them.
+
+    A GIF's frames come as they are stored, however long each is shown. A film
+    that holds fewer frames than its header promises is read, and that is
+    said.
 
     Returns:
         The array as stored, or uint8 `[time, height, width]` if grey and
@@ -45,14 +57,16 @@ def read_clip(path, *, size=None, grey=True):
         return clip
     with extra("report"):
         from PIL import Image
-    images = (
-        _read_gif(path) if path.suffix.lower() == ".gif" else _read_film(path)
-    )
+    read = _read_gif if path.suffix.lower() == ".gif" else _read_film
     mode = "L" if grey else "RGB"
-    frames = [
-        np.asarray(_scale_and_crop(image.convert(mode), size, Image))
-        for image in images
-    ]
+    # A film's frames in their own size would not fit into memory.
+    frames = collections.deque(
+        (
+            np.asarray(_scale_and_crop(image.convert(mode), size, Image))
+            for image in read(path)
+        ),
+        maxlen=last,
+    )
     if not frames:
         raise InputError(f"Expected frames. Received: {path} without any")
     return np.stack(frames)
@@ -61,12 +75,14 @@ def read_clip(path, *, size=None, grey=True):
 def _read_gif(path):
     from PIL import Image
     from PIL import ImageSequence
-    from PIL import UnidentifiedImageError
 
     try:
         with Image.open(path) as animation:
-            return [f.copy() for f in ImageSequence.Iterator(animation)]
-    except (OSError, UnidentifiedImageError, EOFError) as error:
+            for frame in ImageSequence.Iterator(animation):
+                # Pillow would wait until somebody looked at it.
+                frame.load()
+                yield frame
+    except _GIF_ERRORS as error:
         raise InputError(
             f"Expected an animated GIF. Received: {path}, which cannot be "
             f"read: {error}"
@@ -82,12 +98,22 @@ def _read_film(path):
                 raise InputError(
                     f"Expected a film. Received: {path}, which has no video"
                 )
-            return [frame.to_image() for frame in film.decode(video=0)]
+            count = 0
+            for frame in film.decode(video=0):
+                count += 1
+                yield frame.to_image()
+            promised = film.streams.video[0].frames
     except (av.FFmpegError, OSError) as error:
         raise InputError(
             f"Expected a clip: .npy, .gif or a film. Received: {path}, which "
             f"cannot be decoded: {error}"
         ) from error
+    if count < promised:
+        print(
+            f"{path} holds {count} of the {promised} frames that its header "
+            "promises.",
+            file=sys.stderr,
+        )
 
 
 def _scale_and_crop(image, size, Image):

@@ -8,6 +8,7 @@ import socket
 import struct
 import sys
 import zipfile
+import zlib
 
 import numpy as np
 
@@ -39,13 +40,13 @@ class Digits:
 
     def __post_init__(self):
         for split in ("train", "validation", "test"):
-            glyphs = getattr(self, split)
-            if glyphs.ndim != 3 or glyphs.dtype != np.uint8 or not len(glyphs):
-                raise InputError(
-                    f"Expected {split} glyphs as uint8 of shape [glyphs, "
-                    f"height, width], at least one. Received: {glyphs.dtype} "
-                    f"of shape {glyphs.shape} from {self.source}"
-                )
+            _check_glyphs(getattr(self, split), split, self.source)
+        if self.train.shape[1:] != self.test.shape[1:]:
+            raise InputError(
+                "Expected train and test glyphs of one size. Received: "
+                f"{self.train.shape[1:]} and {self.test.shape[1:]} from "
+                f"{self.source}"
+            )
 
     def describe(self):
         """A JSON-ready record of what the glyphs are."""
@@ -64,6 +65,15 @@ class Digits:
         }
 
 
+def _check_glyphs(glyphs, split, source):
+    if glyphs.ndim != 3 or glyphs.dtype != np.uint8 or not len(glyphs):
+        raise InputError(
+            f"Expected {split} glyphs as uint8 of shape [glyphs, height, "
+            f"width], at least one. Received: {glyphs.dtype} of shape "
+            f"{glyphs.shape} from {source}"
+        )
+
+
 def load_digits(source="auto"):
     """Loads MNIST digits.
 
@@ -79,8 +89,8 @@ def load_digits(source="auto"):
               is said. What was used is in `Digits.source`.
 
     Returns:
-        `Digits`: training digits less the last 10,000, those 10,000, and the
-        test digits.
+        `Digits`: training digits less the last 10,000 (a sixth of fewer than
+        60,000), those, and the test digits.
 
     Raises:
         InputError: if the source is missing, truncated or of another form.
@@ -100,10 +110,15 @@ def load_digits(source="auto"):
 
 
 def _split_mnist(train, test, source):
-    held_out = VALIDATION_DIGITS
-    if len(train) <= held_out:
-        # A digit set of one's own, smaller than MNIST.
-        held_out = len(train) // 6
+    for split, glyphs in (("train", train), ("test", test)):
+        _check_glyphs(glyphs, split, source)
+    # A sixth of smaller sets of one's own, as of MNIST.
+    held_out = min(VALIDATION_DIGITS, len(train) // 6)
+    if not held_out:
+        raise InputError(
+            "Expected at least 6 training glyphs, of which one validates. "
+            f"Received: {len(train)} from {source}"
+        )
     return Digits(
         train=train[: len(train) - held_out],
         validation=train[len(train) - held_out :],
@@ -201,7 +216,7 @@ def _read_idx(path):
     try:
         with opener(path, "rb") as file:
             data = file.read()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(
             f"Expected a whole IDX file. Received: {path}, which cannot be "
             f"read: {error}"

@@ -7,6 +7,7 @@ alone, in any order, on any machine.
 
 import dataclasses
 import pathlib
+import zipfile
 
 import numpy as np
 
@@ -64,13 +65,14 @@ class MovingMNIST:
                 f"Received: glyphs of {glyphs.shape[1]} x {glyphs.shape[2]} px"
             )
         for name in ("digits", "frames"):
-            if getattr(self, name) < 1:
+            value = getattr(self, name)
+            if not isinstance(value, (int, np.integer)) or value < 1:
                 raise InputError(
-                    f"Expected {name} of at least 1. Received: "
-                    f"{getattr(self, name)}"
+                    f"Expected {name}, a whole number of at least 1. "
+                    f"Received: {value}"
                 )
-        low, high = self._speed_range()
-        if not 0 <= low <= high < np.inf:
+        speeds = self._speed_range()
+        if len(speeds) != 2 or not 0 <= speeds[0] <= speeds[1] < np.inf:
             raise InputError(
                 "Expected a speed of at least 0, or a pair (low, high). "
                 f"Received: {self.speed}"
@@ -85,7 +87,15 @@ class MovingMNIST:
         Returns:
             uint8, `[len(indices), frames, size, size]`.
         """
-        indices = np.asarray(indices, np.uint64)
+        indices = np.asarray(indices)
+        if indices.size and (
+            indices.dtype.kind not in "iu" or min(indices) < 0
+        ):
+            raise InputError(
+                "Expected indices of sequences, whole numbers of at least 0. "
+                f"Received: {indices}"
+            )
+        indices = indices.astype(np.uint64)
         which, rows, columns = self._trajectories(indices)
         n, frames, size = len(indices), self.frames, self.size
         height, width = self.glyphs.shape[1:]
@@ -233,7 +243,7 @@ def read_npy(path):
         )
     try:
         array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(
             f"Expected a whole .npy file. Received: {path}, which cannot be "
             f"read: {error}"

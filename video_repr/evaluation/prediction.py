@@ -29,9 +29,10 @@ def evaluate(model, clips, mean_frame, batch_size=100):
         - "reconstruction" and "future", for the decoders there are: metrics
           averaged over frames and clips, and under "per_step" the curves
           over the predicted frames, the nearest to the input's end first;
-        - "baselines": the same metrics of the future (of the reconstruction
-          where there is no future decoder) for "last_frame", the last frame
-          of the input repeated, and "mean_frame";
+        - "baselines": the same metrics for "last_frame", the last frame of
+          the input repeated, and "mean_frame";
+        - "baselines_of": what these predict, "future", or "reconstruction"
+          where there is no future decoder;
         - "lower_bound" for logistic outputs: the least cross entropy that
           any prediction can have.
     """
@@ -42,8 +43,7 @@ def evaluate(model, clips, mean_frame, batch_size=100):
     branch_of_baselines = "future" if "future" in logistic else "reconstruction"
     predict = tf.function(
         lambda batch: model(batch, training=False),
-        jit_compile=True,
-        reduce_retracing=False,
+        jit_compile=bool(model.jit_compile),
     )
     scores = _Scores()
     for start in range(0, len(clips), batch_size):
@@ -66,8 +66,8 @@ def evaluate(model, clips, mean_frame, batch_size=100):
                 is_frames=True,
             )
     evaluation = {branch: scores.of(branch) for branch in model.decoders}
+    evaluation["baselines_of"] = branch_of_baselines
     evaluation["baselines"] = {
-        "of": branch_of_baselines,
         "last_frame": scores.of("last_frame"),
         "mean_frame": scores.of("mean_frame"),
     }

@@ -81,7 +81,7 @@ def write_figures(directory, model, clips, evaluation):
             },
             visualization.input_and_future(n, model.future_frames),
         )
-    branch = evaluation["baselines"]["of"]
+    branch = evaluation["baselines_of"]
     metric = next(
         m
         for m in ("bce_sum_per_frame", "half_sse_per_frame")

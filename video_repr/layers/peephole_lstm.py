@@ -1,5 +1,7 @@
 """The LSTM with peephole connections of the paper, as Keras layers."""
 
+import numbers
+
 import keras
 import tensorflow as tf
 
@@ -86,10 +88,7 @@ class PeepholeLSTMCell(SavesRandomState, keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if isinstance(units, bool) or not isinstance(units, int) or units < 1:
-            raise ValueError(
-                f"units must be a positive integer. Received: units={units!r}"
-            )
+        units = _positive_integer(units)
         if not 0 <= dropout < 1:
             raise ValueError(
                 "dropout must be at least 0 and below 1. "
@@ -211,6 +210,19 @@ class PeepholeLSTMCell(SavesRandomState, keras.layers.Layer):
             "dropout": self.dropout,
             "seed": self.seed,
         }
+
+
+def _positive_integer(units):
+    # numbers.Integral, for NumPy's integers are no int.
+    if (
+        isinstance(units, bool)
+        or not isinstance(units, numbers.Integral)
+        or units < 1
+    ):
+        raise ValueError(
+            f"units must be a positive integer. Received: units={units!r}"
+        )
+    return int(units)
 
 
 @keras.saving.register_keras_serializable(package="video_repr")

@@ -6,6 +6,7 @@ from keras import ops
 
 from video_repr.layers import PeepholeLSTM
 from video_repr.layers.random_state import SavesRandomState
+from video_repr.models import frames as _frames
 
 OUTPUTS = ("logistic", "linear", "rectified")
 FIRST_STEPS = ("step", "copy")
@@ -75,9 +76,7 @@ class Decoder(SavesRandomState, keras.layers.Layer):
         super().__init__(**kwargs)
         _check_choice("output", output, OUTPUTS)
         _check_choice("first_step", first_step, FIRST_STEPS)
-        self.units = tuple(units)
-        if not self.units:
-            raise ValueError("units must name at least one layer. Received: ()")
+        self.units = _frames.check_layers(units)
         self.output_dim = output_dim
         self.conditional = conditional
         self.output_kind = output
@@ -85,6 +84,14 @@ class Decoder(SavesRandomState, keras.layers.Layer):
         if isinstance(scheduled_sampling, dict):
             scheduled_sampling = keras.optimizers.schedules.deserialize(
                 scheduled_sampling
+            )
+        elif not callable(scheduled_sampling) and not (
+            0 <= scheduled_sampling <= 1
+        ):
+            raise ValueError(
+                "scheduled_sampling must be a share from 0 to 1, or a "
+                "schedule. Received: "
+                f"scheduled_sampling={scheduled_sampling!r}"
             )
         self.scheduled_sampling = scheduled_sampling
         self.dropout = dropout

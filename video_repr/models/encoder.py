@@ -49,9 +49,7 @@ class Encoder(keras.Model):
         self, units, *, dropout=0.0, forget_bias=0.0, unroll=False, **kwargs
     ):
         super().__init__(**kwargs)
-        self.units = tuple(units)
-        if not self.units:
-            raise ValueError("units must name at least one layer. Received: ()")
+        self.units = _frames.check_layers(units)
         self.dropout = dropout
         self.forget_bias = forget_bias
         self.unroll = unroll

@@ -1,5 +1,7 @@
 """How frames enter the models."""
 
+import numbers
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -47,6 +49,20 @@ def count_features(shape):
             f"Received: {tuple(shape)}"
         )
     return features
+
+
+def check_layers(units):
+    """The units of each layer as a tuple.
+
+    Raises:
+        ValueError: if `units` does not name at least one layer.
+    """
+    if isinstance(units, numbers.Integral) or not len(units):
+        raise ValueError(
+            "units must hold the number of units of each layer, at least one, "
+            f"for example (512,). Received: units={units!r}"
+        )
+    return tuple(units)
 
 
 def check_clips(clips, *, min_frames=1, unit_range=True):

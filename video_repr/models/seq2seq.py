@@ -1,5 +1,7 @@
 """Autoencoder, future predictor and composite, as one model."""
 
+import functools
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -178,6 +180,12 @@ class VideoSeq2Seq(keras.Model):
     def fit(self, x=None, y=None, **kwargs):
         """Keras's `fit`, on clips: an array or a `tf.data.Dataset`."""
         self._check_clips(x, "fit")
+        _check_weights(y, kwargs)
+        validation = kwargs.get("validation_data")
+        if isinstance(validation, tuple):
+            validation = validation[0]
+        # Before an epoch is trained rather than after.
+        self._check_clips(validation, "evaluate")
         if isinstance(x, tf.data.Dataset):
             # Keras warns that it does not shuffle datasets unless told so.
             kwargs.setdefault("shuffle", False)
@@ -189,6 +197,7 @@ class VideoSeq2Seq(keras.Model):
         Conditional decoders are evaluated on their own predictions.
         """
         self._check_clips(x, "evaluate")
+        _check_weights(y, kwargs)
         return super().evaluate(x, y, **kwargs)
 
     def predict(self, x, **kwargs):
@@ -235,11 +244,23 @@ class VideoSeq2Seq(keras.Model):
                 "predict_future needs a model with a future decoder. "
                 f"Received: a model with {sorted(self.decoders)}"
             )
+        clips = np.asarray(clips)
         self._check_clips(clips, "predict_future")
-        decoder = self.decoders["future"]
+        clips = clips[:, : self.input_frames]
+        return np.concatenate(
+            [
+                self._predict_future(
+                    tf.convert_to_tensor(clips[i : i + batch_size]), steps
+                )
+                for i in range(0, len(clips), batch_size)
+            ]
+        )
 
+    @functools.cached_property
+    def _predict_future(self):
         @tf.function(reduce_retracing=True)
-        def predict(batch):
+        def predict(batch, steps):
+            decoder = self.decoders["future"]
             features = _frames.as_features(batch, self.compute_dtype)
             states = self.encoder(features, training=False)
             frames = decoder.to_frames(decoder(states, steps=steps))
@@ -247,13 +268,7 @@ class VideoSeq2Seq(keras.Model):
                 _in_frame_shape(frames, tuple(batch.shape[2:])), "float32"
             )
 
-        clips = clips[:, : self.input_frames]
-        return np.concatenate(
-            [
-                predict(tf.convert_to_tensor(clips[i : i + batch_size]))
-                for i in range(0, len(clips), batch_size)
-            ]
-        )
+        return predict
 
     def get_config(self):
         return {
@@ -320,6 +335,16 @@ class VideoSeq2Seq(keras.Model):
             x = first[0] if isinstance(first, tuple) else first
         if isinstance(x, (np.ndarray, tf.Tensor, list)):
             _frames.check_clips(x, min_frames=needed, unit_range=unit_range)
+
+
+def _check_weights(y, arguments):
+    """Keras leaves weights out, without a word, where there is no y."""
+    for name in ("sample_weight", "class_weight"):
+        if y is None and arguments.get(name) is not None:
+            raise ValueError(
+                f"{name} needs targets of one's own, "
+                "y=model.targets(clips). Received: y=None"
+            )
 
 
 def _in_frame_shape(frames, frame_shape):
