@@ -40,8 +40,8 @@ def paper_recipe():
     Command: `video-repr pretrain paper-recipe`.
     Expect 346.0 after 17,000 updates, then NaN soon after, in an independent
     log of the authors' release of 2015.
-    Not trained here. An update takes 4.3 s on 2 cores of an AMD EPYC, all of
-    them 20 hours: it is meant for a GPU.
+    Not trained here. An update takes 4.3 s on 2 cores of an AMD EPYC, the
+    whole run 20 hours: it is meant for a GPU.
     """
     return Config(
         model=ModelConfig(units=(2048,), forget_bias=5.0, first_step="copy"),
@@ -61,8 +61,8 @@ def future_1x2048():
 
     Command: `video-repr pretrain future-1x2048`.
     The paper's table has two layers only.
-    Not trained here. An update takes 1.8 s on 2 cores of an AMD EPYC, all of
-    them 26 hours: it is meant for a GPU.
+    Not trained here. An update takes 1.8 s on 2 cores of an AMD EPYC, the
+    whole run 26 hours: it is meant for a GPU.
     """
     return Config(
         model=ModelConfig(
@@ -78,8 +78,8 @@ def composite_1x2048():
 
     Command: `video-repr pretrain composite-1x2048`.
     The paper's table has two layers only.
-    Not trained here. An update takes 2.7 s on 2 cores of an AMD EPYC, all of
-    them 38 hours: it is meant for a GPU.
+    Not trained here. An update takes 2.7 s on 2 cores of an AMD EPYC, the
+    whole run 38 hours: it is meant for a GPU.
     """
     return Config(
         model=ModelConfig(
@@ -94,8 +94,8 @@ def conditional_future_1x2048():
 
     Command: `video-repr pretrain conditional-future-1x2048`.
     The paper's table has two layers only.
-    Not trained here. An update takes 2.3 s on 2 cores of an AMD EPYC, all of
-    them 32 hours: it is meant for a GPU.
+    Not trained here. An update takes 2.3 s on 2 cores of an AMD EPYC, the
+    whole run 32 hours: it is meant for a GPU.
     """
     return Config(
         model=ModelConfig(
@@ -112,8 +112,8 @@ def composite_conditional_future_1x2048():
 
     Command: `video-repr pretrain composite-conditional-future-1x2048`.
     The paper's table has two layers only.
-    Not trained here. An update takes 3.2 s on 2 cores of an AMD EPYC, all of
-    them 44 hours: it is meant for a GPU.
+    Not trained here. An update takes 3.2 s on 2 cores of an AMD EPYC, the
+    whole run 44 hours: it is meant for a GPU.
     """
     return Config(
         model=ModelConfig(
@@ -129,8 +129,8 @@ def future_2x2048():
 
     Command: `video-repr pretrain future-2x2048`.
     Expect 350.2 in the paper.
-    Not trained here. An update takes 3.6 s on 2 cores of an AMD EPYC, all of
-    them 51 hours: it is meant for a GPU.
+    Not trained here. An update takes 3.6 s on 2 cores of an AMD EPYC, the
+    whole run 51 hours: it is meant for a GPU.
     """
     return Config(
         model=ModelConfig(
@@ -146,8 +146,8 @@ def composite_2x2048():
 
     Command: `video-repr pretrain composite-2x2048`.
     Expect 344.9 in the paper.
-    Not trained here. An update takes 8.3 s on 2 cores of an AMD EPYC, all of
-    them 115 hours: it is meant for a GPU.
+    Not trained here. An update takes 8.3 s on 2 cores of an AMD EPYC, the
+    whole run 115 hours: it is meant for a GPU.
     """
     return Config(
         model=ModelConfig(
@@ -162,8 +162,8 @@ def conditional_future_2x2048():
 
     Command: `video-repr pretrain conditional-future-2x2048`.
     Expect 343.5 in the paper.
-    Not trained here. An update takes 6.5 s on 2 cores of an AMD EPYC, all of
-    them 90 hours: it is meant for a GPU.
+    Not trained here. An update takes 6.5 s on 2 cores of an AMD EPYC, the
+    whole run 90 hours: it is meant for a GPU.
     """
     return Config(
         model=ModelConfig(
@@ -180,8 +180,8 @@ def composite_conditional_future_2x2048():
 
     Command: `video-repr pretrain composite-conditional-future-2x2048`.
     Expect 341.2 in the paper.
-    Not trained here. An update takes 8.1 s on 2 cores of an AMD EPYC, all of
-    them 112 hours: it is meant for a GPU.
+    Not trained here. An update takes 8.1 s on 2 cores of an AMD EPYC, the
+    whole run 112 hours: it is meant for a GPU.
     """
     return Config(
         model=ModelConfig(
