@@ -1,0 +1,127 @@
+"""A peephole LSTM as a jax.lax.scan, under jit, with optax's Adam."""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+
+def step(work):
+    optimizer = optax.adam(1e-3)
+    parameters = _parameters(work, jax.random.key(0))
+    state = optimizer.init(parameters)
+    clips = jnp.asarray(work.clips())
+    labels = jnp.asarray(work.labels()) if work.classes else None
+
+    @jax.jit
+    def update(parameters, state, clips):
+        loss, gradient = jax.value_and_grad(_loss, argnums=1)(
+            work, parameters, clips, labels
+        )
+        change, state = optimizer.update(gradient, state)
+        return optax.apply_updates(parameters, change), state, loss
+
+    update = jax.jit(update, donate_argnums=(0, 1))
+
+    def run():
+        nonlocal parameters, state
+        parameters, state, loss = update(parameters, state, clips)
+        return float(loss)
+
+    return run
+
+
+def _parameters(work, key):
+    features = [work.features]
+    if not work.classes:
+        features += [0, work.features if work.conditional else 0]
+    stacks = []
+    for below in features:
+        stack = []
+        for units in work.units:
+            key, a, b = jax.random.split(key, 3)
+            stack.append(
+                {
+                    "kernel": _uniform(a, below, 4 * units) if below else None,
+                    "recurrent": _uniform(b, units, 4 * units),
+                    "peephole": jnp.zeros((3, units)),
+                    "bias": jnp.zeros(4 * units),
+                }
+            )
+            below = units
+        stacks.append(stack)
+    outputs = work.classes or work.features
+    readouts = []
+    for _ in range(max(1, len(features) - 1)):
+        key, a = jax.random.split(key)
+        readouts.append(
+            (_uniform(a, work.units[-1], outputs), jnp.zeros(outputs))
+        )
+    return {"stacks": stacks, "readouts": readouts}
+
+
+def _uniform(key, rows, columns):
+    limit = rows**-0.5
+    return jax.random.uniform(key, (rows, columns), minval=-limit, maxval=limit)
+
+
+def _loss(work, parameters, clips, labels):
+    n = work.input_frames
+    # Time first, as scan wants it.
+    clips = clips.swapaxes(0, 1)
+    stacks, readouts = parameters["stacks"], parameters["readouts"]
+    sequence, states = _run(stacks[0], clips[:n], n, None)
+    if work.classes:
+        kernel, bias = readouts[0]
+        return optax.softmax_cross_entropy_with_integer_labels(
+            sequence @ kernel + bias,
+            jnp.broadcast_to(labels, sequence.shape[:2]),
+        ).mean()
+    future = None
+    if work.conditional:
+        future = jnp.concatenate([jnp.zeros_like(clips[:1]), clips[n:-1]])
+    total = 0.0
+    for stack, (kernel, bias), inputs, truth in zip(
+        stacks[1:],
+        readouts,
+        (None, future),
+        (clips[:n][::-1], clips[n:]),
+        strict=True,
+    ):
+        sequence, _ = _run(stack, inputs, len(truth), states)
+        outputs = sequence @ kernel + bias
+        if work.output == "logistic":
+            total += (jax.nn.softplus(outputs) - truth * outputs).sum()
+        else:
+            total += 0.5 * ((truth - outputs) ** 2).sum()
+    return total / (work.batch * work.frames)
+
+
+def _run(stack, sequence, steps, initial):
+    states = []
+    for i, layer in enumerate(stack):
+        units = layer["peephole"].shape[1]
+        if initial:
+            state = initial[i]
+        else:
+            state = (jnp.zeros((sequence.shape[1], units)),) * 2
+        if layer["kernel"] is None:
+            drive = jnp.broadcast_to(layer["bias"], (steps, 4 * units))
+        else:
+            drive = sequence @ layer["kernel"] + layer["bias"]
+
+        def cell(state, drive, layer=layer):
+            h, c = state
+            i, f, g, o = jnp.split(drive + h @ layer["recurrent"], 4, axis=-1)
+            i = jax.nn.sigmoid(i + layer["peephole"][0] * c)
+            f = jax.nn.sigmoid(f + layer["peephole"][1] * c)
+            c = f * c + i * jnp.tanh(g)
+            o = jax.nn.sigmoid(o + layer["peephole"][2] * c)
+            h = o * jnp.tanh(c)
+            return (h, c), h
+
+        state, sequence = jax.lax.scan(cell, state, drive)
+        states.append(state)
+    return sequence, states
+
+
+SYSTEMS = {"jax scan": step}

@@ -1,0 +1,56 @@
+"""This package."""
+
+import keras
+import tensorflow as tf
+
+from video_repr import Decoder
+from video_repr import Encoder
+from video_repr import VideoSeq2Seq
+
+
+def step(work):
+    encoder = Encoder(work.units)
+    if work.classes:
+        model = _classifier(encoder, work)
+        y = tf.constant(work.labels())
+    else:
+        model = VideoSeq2Seq(
+            encoder,
+            {
+                "reconstruction": Decoder(
+                    work.units, work.features, output=work.output
+                ),
+                "future": Decoder(
+                    work.units,
+                    work.features,
+                    output=work.output,
+                    conditional=work.conditional,
+                ),
+            },
+            input_frames=work.input_frames,
+            future_frames=work.future_frames,
+        )
+        model.compile(keras.optimizers.Adam(1e-3), jit_compile=True)
+        y = None
+    clips = tf.constant(work.clips())
+    model.build(clips.shape)
+    return lambda: model.train_on_batch(clips, y, return_dict=True)["loss"]
+
+
+def _classifier(encoder, work):
+    clips = keras.Input((work.input_frames, work.features))
+    sequence, _ = encoder(clips, return_sequences=True)
+    logits = keras.layers.Dense(work.classes)(sequence)
+    model = keras.Model(clips, logits)
+    model.compile(keras.optimizers.Adam(1e-3), every_step, jit_compile=True)
+    return model
+
+
+def every_step(labels, logits):
+    # Keras casts them to the type of the logits.
+    labels = tf.cast(labels, tf.int32)
+    labels = tf.repeat(labels[:, None], logits.shape[1], axis=1)
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+
+
+SYSTEMS = {"ours": step}

@@ -1,0 +1,85 @@
+"""What is trained in a step, and what it costs."""
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """A model and a batch.
+
+    Attributes:
+        batch: clips.
+        features: values in a frame.
+        units: units of each layer.
+        input_frames: frames that are read, and reconstructed if there are
+            decoders.
+        future_frames: frames that are predicted; 0 for a classifier.
+        conditional: whether the future decoder receives the true frame
+            before.
+        classes: classes of a classifier, in place of decoders.
+        output: "logistic" with cross entropy, or "linear" with half the
+            squared error.
+    """
+
+    batch: int
+    features: int
+    units: tuple[int, ...]
+    input_frames: int
+    future_frames: int = 0
+    conditional: bool = False
+    classes: int = 0
+    output: str = "logistic"
+
+    @property
+    def frames(self):
+        """Frames of a clip."""
+        return self.input_frames + self.future_frames
+
+    def clips(self):
+        """`[batch, frames, features]`, float32 in [0, 1]."""
+        shape = self.batch, self.frames, self.features
+        return np.random.default_rng(0).random(shape, np.float32)
+
+    def labels(self):
+        """`[batch]`, int32."""
+        rng = np.random.default_rng(1)
+        return rng.integers(0, self.classes, self.batch, np.int32)
+
+    def flop(self):
+        """Operations of a step: two for each multiplication of a matrix.
+
+        Forward, gradients of weights, and gradients of inputs where they are
+        needed: not of the clips.
+        """
+        multiplications = self._stack(self.input_frames, self.features, False)
+        if self.classes:
+            readout = self.input_frames * self.units[-1] * self.classes
+            return 2 * self.batch * (multiplications + 3 * readout)
+        for frames, conditional in (
+            (self.input_frames, False),
+            (self.future_frames, self.conditional),
+        ):
+            features = self.features if conditional else 0
+            multiplications += self._stack(frames, features, False)
+            multiplications += 3 * frames * self.units[-1] * self.features
+        return 2 * self.batch * multiplications
+
+    def _stack(self, frames, features, input_gradient):
+        total = 0
+        for units in self.units:
+            # Forward and weights; the gradient of the input above layer 1.
+            times = 3 if input_gradient else 2
+            total += frames * 4 * units * (times * features + 3 * units)
+            features, input_gradient = units, True
+        return total
+
+
+WORKS = {
+    "a": Work(64, 4096, (2048,), 10, 10),
+    "b": Work(32, 4096, (2048, 2048), 16, 13, output="linear"),
+    "c": Work(16, 4096, (512,), 10, 10),
+    "d": Work(64, 4096, (2048, 2048), 16, classes=101),
+    "e": Work(64, 4096, (2048,), 10, 10, conditional=True),
+}

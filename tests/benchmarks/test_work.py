@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+
+from benchmarks.step.work import WORKS
+from benchmarks.step.work import Work
+
+
+def test_operations_of_the_papers_size_by_hand():
+    encoder = 10 * 4 * 2048 * (2 * 4096 + 3 * 2048)
+    decoder = 10 * (4 * 2048 * 3 * 2048 + 3 * 2048 * 4096)
+    assert WORKS["a"].flop() == 2 * 64 * (encoder + 2 * decoder)
+    # The frames that a conditional decoder receives need no gradient.
+    conditional = 10 * 4 * 2048 * 2 * 4096
+    extra = WORKS["e"].flop() - WORKS["a"].flop()
+    assert extra == 2 * 64 * conditional
+
+
+@pytest.mark.parametrize("change", [{}, {"classes": 5, "future_frames": 0}])
+def test_our_step_learns_what_the_benchmark_says(change):
+    options = {
+        "batch": 3,
+        "features": 6,
+        "units": (4, 5),
+        "input_frames": 3,
+        "future_frames": 2,
+    }
+    from benchmarks.step.ours import SYSTEMS
+
+    work = Work(**{**options, **change})
+    assert work.clips().shape == (3, work.frames, 6)
+    step = SYSTEMS["ours"](work)
+    losses = [float(step()) for _ in range(20)]
+    assert np.isfinite(losses).all()
+    assert losses[-1] < losses[0]
