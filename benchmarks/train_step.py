@@ -115,11 +115,13 @@ def measure(name, peers, repeats, ceiling):
     """Rows for our system and each of the peers on one work."""
     work = WORKS[name]
     ours = Worker(*OURS, name)
+    if "loss" not in ours.first:
+        raise SystemExit(f"Our own step failed on work {name}.")
     rows, of_ours = [], []
     for module, system in peers:
         peer = Worker(module, system, name)
         ceiling.measure()
-        if "seconds" not in peer.first and "loss" not in peer.first:
+        if "loss" not in peer.first:
             peer.close()
             reason = peer.first.get("absent")
             status = f"absent: {reason}" if reason else "failed"

@@ -17,8 +17,10 @@ class SavesRandomState:
             store[_KEY] = self.seed_generator.state.numpy()
 
     def load_own_variables(self, store):
-        if _KEY in store.keys():  # noqa: SIM118
+        if _KEY in store:
             if hasattr(self, "seed_generator"):
                 self.seed_generator.state.assign(store[_KEY])
-            store = {k: store[k] for k in store.keys() if k != _KEY}  # noqa: SIM118
+            # Keras's stores have keys() and cannot be iterated.
+            names = set(store.keys()) - {_KEY}
+            store = {name: store[name] for name in names}
         super().load_own_variables(store)
