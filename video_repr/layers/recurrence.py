@@ -1,29 +1,36 @@
 """The time loop of the peephole LSTM, with its own gradient.
 
-This is the only file where speed tricks live. Everything is batch-major,
-`[batch, time, ...]`, so that no transposes surround the loop; the gates of a
-step are one matrix product; the gradient stores the activated gates and the
-cells, and turns the weight gradients of all steps into one product over time
-instead of one small product per step.
+This is the only file where speed tricks live:
+
+- Inside, a state is a column per sequence, `[units, batch]`. The products of
+  the loop are then weights times columns, which reads the weights, much the
+  largest operand, in the order they lie in memory; rows times weights makes
+  the processor copy them into another order at every step.
+- The gates of a step are one product.
+- The gradient stores the activated gates and the cells, and turns the weight
+  gradients of all steps into one product over time instead of a small product
+  per step.
 """
 
 import tensorflow as tf
 
 
-def gates(z, c, peephole):
+def gates(z, c, peephole, axis=-1):
     """One step's gate arithmetic (paper, section 2).
 
     Args:
-        z: `[batch, 4 * units]`, pre-activations without the peephole terms,
-            packed as input gate, forget gate, cell input, output gate.
-        c: `[batch, units]`, the previous cell.
-        peephole: `[3, units]`, diagonals of W_ci, W_cf and W_co.
+        z: pre-activations without the peephole terms, packed along `axis` as
+            input gate, forget gate, cell input, output gate.
+        c: the previous cell, of the shape of one gate.
+        peephole: diagonals of W_ci, W_cf and W_co, each of a shape that
+            broadcasts to `c`.
+        axis: the axis of the units.
 
     Returns:
         `(activations, h, c)`: the activated gates, packed as `z`, the new
         output and the new cell.
     """
-    zi, zf, zg, zo = tf.split(z, 4, axis=-1)
+    zi, zf, zg, zo = tf.split(z, 4, axis=axis)
     i = tf.sigmoid(zi + peephole[0] * c)
     f = tf.sigmoid(zf + peephole[1] * c)
     g = tf.tanh(zg)
@@ -31,33 +38,33 @@ def gates(z, c, peephole):
     # The output gate sees the new cell.
     o = tf.sigmoid(zo + peephole[2] * c)
     h = o * tf.tanh(c)
-    return tf.concat([i, f, g, o], axis=-1), h, c
+    return tf.concat([i, f, g, o], axis=axis), h, c
 
 
-def gates_gradient(activations, c_previous, c, peephole, dh, dc):
-    """Gradient of `gates`.
+def _gates_gradient(activations, c_before, c, peephole, dh, dc):
+    """Gradient of `gates` along the first axis.
 
     Args:
-        activations: `[batch, 4 * units]`, as returned by `gates`.
-        c_previous: `[batch, units]`, the cell before the step.
-        c: `[batch, units]`, the cell after the step.
-        peephole: `[3, units]`.
-        dh: `[batch, units]`, gradient that reaches the step's output.
-        dc: `[batch, units]`, gradient that reaches the step's new cell.
+        activations: `[4 * units, batch]`, as returned by `gates`.
+        c_before: `[units, batch]`, the cell before the step.
+        c: `[units, batch]`, the cell after the step.
+        peephole: `[3, units, 1]`.
+        dh: `[units, batch]`, gradient that reaches the step's output.
+        dc: `[units, batch]`, gradient that reaches the step's new cell.
 
     Returns:
-        `(dz, dc_previous)`: gradients of the pre-activations, packed as the
+        `(dz, dc_before)`: gradients of the pre-activations, packed as the
         activations, and of the previous cell.
     """
-    i, f, g, o = tf.split(activations, 4, axis=-1)
+    i, f, g, o = tf.split(activations, 4, axis=0)
     tanh_c = tf.tanh(c)
     dzo = dh * tanh_c * o * (1 - o)
     dc = dc + dh * o * (1 - tanh_c * tanh_c) + dzo * peephole[2]
     dzi = dc * g * i * (1 - i)
-    dzf = dc * c_previous * f * (1 - f)
+    dzf = dc * c_before * f * (1 - f)
     dzg = dc * i * (1 - g * g)
-    dc_previous = dc * f + dzi * peephole[0] + dzf * peephole[1]
-    return tf.concat([dzi, dzf, dzg, dzo], axis=-1), dc_previous
+    dc_before = dc * f + dzi * peephole[0] + dzf * peephole[1]
+    return tf.concat([dzi, dzf, dzg, dzo], axis=0), dc_before
 
 
 def peephole_lstm(drive, h, c, recurrent_kernel, peephole, *, steps, unroll):
@@ -82,40 +89,61 @@ def peephole_lstm(drive, h, c, recurrent_kernel, peephole, *, steps, unroll):
         `(sequence, c)`: the outputs `[batch, time, units]` and the last
         cell `[batch, units]`. Differentiable once.
     """
+    forward, backward = (
+        (_forward_unrolled, _backward_unrolled)
+        if unroll
+        else (_forward_loop, _backward_loop)
+    )
+    has_input = drive.shape.rank == 3
 
     @tf.custom_gradient
     def run(drive, h, c, recurrent_kernel, peephole):
-        has_input = drive.shape.rank == 3
-        drive_at = (lambda t: drive[:, t]) if has_input else (lambda t: drive)
-        forward, backward = (
-            (_forward_unrolled, _backward_unrolled)
-            if unroll
-            else (_forward_loop, _backward_loop)
-        )
+        # [4 * units, batch or 1] at every step, [3, units, 1].
+        drive = tf.transpose(drive, [1, 2, 0]) if has_input else drive[:, None]
+        drive_at = (lambda t: drive[t]) if has_input else (lambda t: drive)
+        columns = peephole[:, :, None]
+        h, c = tf.transpose(h), tf.transpose(c)
         hs, cs, activations = forward(
-            drive_at, steps, h, c, recurrent_kernel, peephole
+            drive_at, steps, h, c, tf.transpose(recurrent_kernel), columns
         )
         # What each step started from.
-        h_before = tf.concat([h[:, None], hs[:, :-1]], axis=1)
-        c_before = tf.concat([c[:, None], cs[:, :-1]], axis=1)
+        h_before = tf.concat([h[None], hs[:-1]], axis=0)
+        c_before = tf.concat([c[None], cs[:-1]], axis=0)
 
         def gradient(dhs, dc):
             dz, dh, dc = backward(
-                dhs, dc, activations, c_before, cs, recurrent_kernel, peephole
+                tf.transpose(dhs, [1, 2, 0]),
+                tf.transpose(dc),
+                activations,
+                c_before,
+                cs,
+                recurrent_kernel,
+                columns,
             )
-            drecurrent = tf.einsum("btu,btz->uz", h_before, dz)
-            dzi, dzf, _, dzo = tf.split(dz, 4, axis=-1)
+            drecurrent = tf.einsum("tub,tzb->uz", h_before, dz)
+            dzi, dzf, _, dzo = tf.split(dz, 4, axis=1)
             dpeephole = tf.stack(
                 [
-                    tf.reduce_sum(dzi * c_before, axis=[0, 1]),
-                    tf.reduce_sum(dzf * c_before, axis=[0, 1]),
-                    tf.reduce_sum(dzo * cs, axis=[0, 1]),
+                    tf.reduce_sum(dzi * c_before, axis=[0, 2]),
+                    tf.reduce_sum(dzf * c_before, axis=[0, 2]),
+                    tf.reduce_sum(dzo * cs, axis=[0, 2]),
                 ]
             )
-            ddrive = dz if has_input else tf.reduce_sum(dz, axis=[0, 1])
-            return ddrive, dh, dc, drecurrent, dpeephole
+            ddrive = (
+                tf.transpose(dz, [2, 0, 1])
+                if has_input
+                else tf.reduce_sum(dz, axis=[0, 2])
+            )
+            return (
+                ddrive,
+                tf.transpose(dh),
+                tf.transpose(dc),
+                drecurrent,
+                dpeephole,
+            )
 
-        return (hs, cs[:, -1]), gradient
+        sequence = tf.transpose(hs, [2, 0, 1])
+        return (sequence, tf.transpose(cs[-1])), gradient
 
     return run(drive, h, c, recurrent_kernel, peephole)
 
@@ -123,12 +151,12 @@ def peephole_lstm(drive, h, c, recurrent_kernel, peephole, *, steps, unroll):
 def _forward_unrolled(drive_at, steps, h, c, recurrent_kernel, peephole):
     hs, cs, activations = [], [], []
     for t in range(steps):
-        z = drive_at(t) + tf.matmul(h, recurrent_kernel)
-        a, h, c = gates(z, c, peephole)
+        z = drive_at(t) + tf.matmul(recurrent_kernel, h)
+        a, h, c = gates(z, c, peephole, axis=0)
         hs.append(h)
         cs.append(c)
         activations.append(a)
-    return tuple(tf.stack(x, axis=1) for x in (hs, cs, activations))
+    return tuple(tf.stack(x) for x in (hs, cs, activations))
 
 
 def _backward_unrolled(
@@ -136,24 +164,19 @@ def _backward_unrolled(
 ):
     dh = tf.zeros_like(dc)
     dzs = []
-    for t in reversed(range(dhs.shape[1])):
-        dz, dc = gates_gradient(
-            activations[:, t],
-            c_before[:, t],
-            cs[:, t],
-            peephole,
-            dhs[:, t] + dh,
-            dc,
+    for t in reversed(range(dhs.shape[0])):
+        dz, dc = _gates_gradient(
+            activations[t], c_before[t], cs[t], peephole, dhs[t] + dh, dc
         )
-        dh = tf.matmul(dz, recurrent_kernel, transpose_b=True)
+        dh = tf.matmul(recurrent_kernel, dz)
         dzs.append(dz)
-    return tf.stack(dzs[::-1], axis=1), dh, dc
+    return tf.stack(dzs[::-1]), dh, dc
 
 
 def _forward_loop(drive_at, steps, h, c, recurrent_kernel, peephole):
     def step(t, h, c, hs, cs, activations):
-        z = drive_at(t) + tf.matmul(h, recurrent_kernel)
-        a, h, c = gates(z, c, peephole)
+        z = drive_at(t) + tf.matmul(recurrent_kernel, h)
+        a, h, c = gates(z, c, peephole, axis=0)
         return (
             t + 1,
             h,
@@ -165,31 +188,26 @@ def _forward_loop(drive_at, steps, h, c, recurrent_kernel, peephole):
 
     arrays = [_array(h, steps) for _ in range(3)]
     _, _, _, *arrays = _loop(step, steps, (0, h, c, *arrays))
-    return tuple(_stack(array) for array in arrays)
+    return tuple(array.stack() for array in arrays)
 
 
 def _backward_loop(
     dhs, dc, activations, c_before, cs, recurrent_kernel, peephole
 ):
-    steps = tf.shape(dhs)[1] if dhs.shape[1] is None else dhs.shape[1]
+    steps = tf.shape(dhs)[0] if dhs.shape[0] is None else dhs.shape[0]
 
     def step(k, dh, dc, dzs):
         t = steps - 1 - k
-        dz, dc = gates_gradient(
-            activations[:, t],
-            c_before[:, t],
-            cs[:, t],
-            peephole,
-            dhs[:, t] + dh,
-            dc,
+        dz, dc = _gates_gradient(
+            activations[t], c_before[t], cs[t], peephole, dhs[t] + dh, dc
         )
-        dh = tf.matmul(dz, recurrent_kernel, transpose_b=True)
+        dh = tf.matmul(recurrent_kernel, dz)
         return k + 1, dh, dc, dzs.write(t, dz)
 
     _, dh, dc, dzs = _loop(
         step, steps, (0, tf.zeros_like(dc), dc, _array(dc, steps))
     )
-    return _stack(dzs), dh, dc
+    return dzs.stack(), dh, dc
 
 
 def _loop(step, steps, variables):
@@ -201,7 +219,3 @@ def _loop(step, steps, variables):
 
 def _array(like, steps):
     return tf.TensorArray(like.dtype, size=steps)
-
-
-def _stack(array):
-    return tf.transpose(array.stack(), [1, 0, 2])
