@@ -18,6 +18,7 @@ class Work:
         future_frames: frames that are predicted; 0 for a classifier.
         conditional: whether the future decoder receives the true frame
             before.
+        reconstruction: whether there is a reconstruction decoder.
         classes: classes of a classifier, in place of decoders.
         output: "logistic" with cross entropy, or "linear" with half the
             squared error.
@@ -29,6 +30,7 @@ class Work:
     input_frames: int
     future_frames: int = 0
     conditional: bool = False
+    reconstruction: bool = True
     classes: int = 0
     output: str = "logistic"
 
@@ -58,7 +60,7 @@ class Work:
             readout = self.input_frames * self.units[-1] * self.classes
             return 2 * self.batch * (multiplications + 3 * readout)
         for frames, conditional in (
-            (self.input_frames, False),
+            (self.input_frames if self.reconstruction else 0, False),
             (self.future_frames, self.conditional),
         ):
             features = self.features if conditional else 0

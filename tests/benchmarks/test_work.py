@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -32,3 +34,12 @@ def test_our_step_learns_what_the_benchmark_says(change):
     losses = [float(step()) for _ in range(20)]
     assert np.isfinite(losses).all()
     assert losses[-1] < losses[0]
+
+
+def test_a_decoder_that_is_left_out_costs_nothing():
+    decoder = 10 * (4 * 2048 * 3 * 2048 + 3 * 2048 * 4096)
+    work = WORKS["a"]
+    future = dataclasses.replace(work, reconstruction=False)
+    assert work.flop() - future.flop() == 2 * 64 * decoder
+    autoencoder = dataclasses.replace(work, future_frames=0)
+    assert work.flop() - autoencoder.flop() == 2 * 64 * decoder

@@ -1,0 +1,117 @@
+"""What a config has learned after so many seconds, sequences and operations.
+
+    python -m benchmarks.time_to_quality --config demo --minutes 5 --json FILE
+
+Trains the config for its updates or for so many minutes, whichever ends
+first, and writes the curve. Seconds count the training with its first
+compilation, not the evaluations between. Choose by `--split validation`; the
+test sequences are for reading once.
+"""
+
+import dataclasses
+import math
+import pathlib
+import time
+from typing import Literal
+
+import tyro
+
+from benchmarks.step.work import Work
+from video_repr import configs
+from video_repr.configs.data import Data
+from video_repr.files import write_json
+from video_repr.training import build_model
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """Measure a config's learning.
+
+    Attributes:
+        config: name of the config.
+        minutes: training time after which to stop.
+        seed: seed of weights and sequences.
+        split: whose sequences to evaluate on.
+        points: number of evaluations, evenly over the config's updates.
+        json: file to write, anew at each evaluation.
+    """
+
+    config: str
+    minutes: float
+    seed: int = 0
+    split: Literal["validation", "test"] = "validation"
+    points: int = 20
+    json: pathlib.Path | None = None
+
+
+def work_of(config):
+    """The `Work` of a config's update."""
+    model = config.model
+    return Work(
+        config.training.batch_size,
+        config.data.frame_size**2,
+        model.units,
+        model.input_frames,
+        0 if model.future == "none" else model.future_frames,
+        conditional=model.future == "conditional",
+        reconstruction=model.reconstruction != "none",
+    )
+
+
+def curve(config, minutes, split, points):
+    """Yields the points of the curve while it trains."""
+    data = Data.of(config)
+    held_out = data.validation() if split == "validation" else data.test()
+    training, flop = config.training, work_of(config).flop()
+    model = build_model(config)
+    batches = iter(data.sequences("train").dataset(training.batch_size))
+    every = math.ceil(training.steps / points)
+    seconds, step = 0.0, 0
+    while step < training.steps and seconds < 60 * minutes:
+        started = time.perf_counter()
+        while step < training.steps:
+            model.train_on_batch(next(batches))
+            step += 1
+            spent = seconds + time.perf_counter() - started
+            if step % every == 0 or spent >= 60 * minutes:
+                break
+        seconds += time.perf_counter() - started
+        losses = model.evaluate(
+            held_out, batch_size=100, verbose=0, return_dict=True
+        )
+        point = {
+            "seconds": round(seconds, 1),
+            "sequences": step * training.batch_size,
+            "flop": step * flop,
+        }
+        if len(model.decoders) == 1:
+            losses[f"{next(iter(model.decoders))}_loss"] = losses["loss"]
+        for branch in ("future", "reconstruction"):
+            point[f"{branch}_bce_sum_per_frame"] = losses.get(f"{branch}_loss")
+        yield point
+
+
+def main():
+    arguments = tyro.cli(Arguments)
+    config = configs.load(arguments.config)
+    training = dataclasses.replace(config.training, seed=arguments.seed)
+    config = dataclasses.replace(config, training=training)
+    points = []
+    for point in curve(
+        config, arguments.minutes, arguments.split, arguments.points
+    ):
+        points.append(point)
+        print(
+            f"{point['seconds']:>8.0f} s{point['sequences']:>10,} sequences"
+            f"{point['flop']:>10.2g} operations   future "
+            f"{point['future_bce_sum_per_frame'] or math.nan:.1f}   "
+            "reconstruction "
+            f"{point['reconstruction_bce_sum_per_frame'] or math.nan:.1f}",
+            flush=True,
+        )
+        if arguments.json:
+            write_json(arguments.json, points)
+
+
+if __name__ == "__main__":
+    main()
