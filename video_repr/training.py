@@ -59,6 +59,7 @@ def build_model(config):
                 conditional=kind == "conditional",
                 first_step=model.first_step,
                 scheduled_sampling=sampling,
+                output_bias=model.output_bias,
                 name=branch,
                 **options,
             )

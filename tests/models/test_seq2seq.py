@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 
 import keras
@@ -12,6 +13,8 @@ from video_repr import Encoder
 from video_repr import HalfSsePerFrame
 from video_repr import InputError
 from video_repr import VideoSeq2Seq
+from video_repr import configs
+from video_repr.training import build_model
 
 INPUT, FUTURE, SIZE = 4, 3, 3
 FEATURES = SIZE * SIZE
@@ -315,6 +318,20 @@ def test_encoder_goes_on_from_its_states():
         np.testing.assert_allclose(states[-1][0], sequence[:, t], atol=1e-6)
     for got, want in zip(states, whole, strict=True):
         np.testing.assert_allclose(got, want, atol=1e-6)
+
+
+def test_output_bias_is_where_predictions_start():
+    share = 0.05
+    decoder = Decoder(UNITS, 12, output_bias=np.log(share / (1 - share)))
+    states = [[np.zeros((2, size), "float32")] * 2 for size in UNITS]
+    frames = decoder.to_frames(decoder(states, steps=3))
+    np.testing.assert_allclose(frames, share, rtol=1e-5)
+    config = configs.Config()
+    config = dataclasses.replace(
+        config, model=dataclasses.replace(config.model, units=(4,))
+    )
+    for decoder in build_model(config).decoders.values():
+        assert set(decoder.readout.bias.numpy()) == {-3.0}
 
 
 def test_a_trained_encoder_keeps_its_weights_in_a_new_model():

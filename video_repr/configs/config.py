@@ -52,6 +52,8 @@ class ModelConfig:
             conditional decoder sees replaced by its own at the end of
             training; the share grows linearly from 0.
         forget_bias: initial bias of the forget gates.
+        output_bias: initial bias of the decoders' output layers, log-odds: -3
+            is a mean pixel of 0.05, as in two digits on 64 x 64 px.
         dropout: dropout of non-recurrent connections above the first layer.
     """
 
@@ -63,6 +65,7 @@ class ModelConfig:
     first_step: Literal["step", "copy"] = "step"
     scheduled_sampling: float = 0.0
     forget_bias: float = 1.0
+    output_bias: float = -3.0
     dropout: float = 0.0
 
     @property

@@ -44,7 +44,12 @@ def paper_recipe():
     whole run 20 hours: it is meant for a GPU.
     """
     return Config(
-        model=ModelConfig(units=(2048,), forget_bias=5.0, first_step="copy"),
+        model=ModelConfig(
+            units=(2048,),
+            forget_bias=5.0,
+            output_bias=0.0,
+            first_step="copy",
+        ),
         training=TrainingConfig(
             epochs=34,
             steps_per_epoch=500,

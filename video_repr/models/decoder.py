@@ -42,6 +42,9 @@ class Decoder(SavesRandomState, keras.layers.Layer):
         dropout: share of the inputs of every layer above the first, and of
             the output layer, that is dropped in training.
         forget_bias: initial bias of the forget gates.
+        output_bias: initial bias of the output layer. For logistic outputs
+            the log-odds of a pixel's mean is a start from which much less has
+            to be learned.
         unroll: see `PeepholeLSTM`.
         seed: seed of the dropout of the output layer and of the sampling.
 
@@ -69,6 +72,7 @@ class Decoder(SavesRandomState, keras.layers.Layer):
         scheduled_sampling=0.0,
         dropout=0.0,
         forget_bias=0.0,
+        output_bias=0.0,
         unroll=False,
         seed=None,
         **kwargs,
@@ -96,6 +100,7 @@ class Decoder(SavesRandomState, keras.layers.Layer):
         self.scheduled_sampling = scheduled_sampling
         self.dropout = dropout
         self.forget_bias = forget_bias
+        self.output_bias = output_bias
         self.unroll = unroll
         self.seed = seed
         self.lstms = [
@@ -116,6 +121,7 @@ class Decoder(SavesRandomState, keras.layers.Layer):
             kernel_initializer=keras.initializers.VarianceScaling(
                 1 / 3, "fan_in", "uniform"
             ),
+            bias_initializer=keras.initializers.Constant(output_bias),
             dtype=self.dtype_policy,
             name="readout",
         )
@@ -300,6 +306,7 @@ class Decoder(SavesRandomState, keras.layers.Layer):
             "scheduled_sampling": sampling,
             "dropout": self.dropout,
             "forget_bias": self.forget_bias,
+            "output_bias": self.output_bias,
             "unroll": self.unroll,
             "seed": self.seed,
         }
