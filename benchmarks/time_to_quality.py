@@ -30,6 +30,7 @@ class Arguments:
     Attributes:
         config: name of the config.
         minutes: training time after which to stop.
+        digits: source of the glyphs, as in a config.
         seed: seed of weights and sequences.
         split: whose sequences to evaluate on.
         points: number of evaluations, evenly over the config's updates.
@@ -38,6 +39,7 @@ class Arguments:
 
     config: str
     minutes: float
+    digits: str = "auto"
     seed: int = 0
     split: Literal["validation", "test"] = "validation"
     points: int = 20
@@ -93,9 +95,14 @@ def curve(config, minutes, split, points):
 
 def main():
     arguments = tyro.cli(Arguments)
+    if arguments.points < 1:
+        raise SystemExit(
+            f"Expected at least 1 point. Received: {arguments.points}"
+        )
     config = configs.load(arguments.config)
     training = dataclasses.replace(config.training, seed=arguments.seed)
-    config = dataclasses.replace(config, training=training)
+    data = dataclasses.replace(config.data, digits=arguments.digits)
+    config = dataclasses.replace(config, data=data, training=training)
     points = []
     for point in curve(
         config, arguments.minutes, arguments.split, arguments.points

@@ -1,5 +1,6 @@
-"""One training step in several systems: the same work for each.
+"""One step in several systems: the same work for each.
 
 Every module has `SYSTEMS`, a dict from a system's name to a function of a
-`Work` that returns `step()`: one update, finished when it returns its loss.
+`Work` that returns `step()`: an update that returns its loss, or a pass of
+inference that returns a value of its result; either is finished then.
 """

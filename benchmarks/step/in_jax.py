@@ -1,5 +1,7 @@
 """A peephole LSTM as a jax.lax.scan, under jit, with optax's Adam."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -8,11 +10,14 @@ import optax
 def step(work):
     optimizer = optax.adam(1e-3)
     parameters = _parameters(work, jax.random.key(0))
-    state = optimizer.init(parameters)
     clips = jnp.asarray(work.clips())
+    if work.task != "train":
+        infer = jax.jit(functools.partial(_infer, work))
+        states = jax.tree.map(jnp.asarray, work.states())
+        return lambda: float(infer(parameters, clips, states))
     labels = jnp.asarray(work.labels()) if work.classes else None
+    state = optimizer.init(parameters)
 
-    @jax.jit
     def update(parameters, state, clips):
         loss, gradient = jax.value_and_grad(_loss, argnums=1)(
             work, parameters, clips, labels
@@ -28,6 +33,28 @@ def step(work):
         return float(loss)
 
     return run
+
+
+def _infer(work, parameters, clips, states):
+    stacks = parameters["stacks"]
+    if work.task == "encode":
+        clips = clips.swapaxes(0, 1)
+        _, states = _run(stacks[0], clips, work.input_frames, None)
+        return states[-1][0][0, 0]
+    kernel, bias = parameters["readouts"][1]
+
+    def transition(carry, _):
+        frame, states = carry
+        sequence, states = _run(stacks[2], frame[None], 1, states)
+        logits = sequence[0] @ kernel + bias
+        return (jax.nn.sigmoid(logits), states), logits
+
+    nothing = jnp.zeros((work.batch, work.features))
+    states = [tuple(state) for state in states]
+    _, logits = jax.lax.scan(
+        transition, (nothing, states), length=work.future_frames
+    )
+    return logits[-1, 0, 0]
 
 
 def _parameters(work, key):

@@ -12,6 +12,8 @@ from video_repr import PeepholeLSTMCell
 
 def step(work, peephole, jit_compile):
     model = SameWork(work, peephole)
+    if work.task != "train":
+        return _inference(model, work, jit_compile)
     clips = tf.constant(work.clips())
     optimizer = keras.optimizers.Adam(1e-3)
     if work.classes:
@@ -23,6 +25,18 @@ def step(work, peephole, jit_compile):
         loss = _cross_entropy if work.output == "logistic" else _half_sse
         model.compile(optimizer, loss, jit_compile=jit_compile)
     return lambda: model.train_on_batch(clips, y, return_dict=True)["loss"]
+
+
+def _inference(model, work, jit_compile):
+    clips = tf.constant(work.clips())
+    states = [[tf.constant(x) for x in state] for state in work.states()]
+
+    def infer():
+        if work.task == "encode":
+            return model.encode(clips)[0, 0]
+        return model.roll_out(states)[0, 0]
+
+    return tf.function(infer, jit_compile=jit_compile)
 
 
 def _lstm(units, peephole):
@@ -68,6 +82,29 @@ class SameWork(keras.Model):
             sequence, _ = _run(stack, inputs, states)
             outputs.append(readout(sequence))
         return ops.concatenate(outputs, axis=1)
+
+    def encode(self, clips):
+        _, states = _run(self.stacks[0], clips)
+        return states[-1][0]
+
+    def roll_out(self, states):
+        """The frames one by one, as a user's own loop would make them."""
+        steps, features = self.work.future_frames, self.work.features
+        frame = tf.zeros((self.work.batch, features))
+
+        def transition(t, frame, states, outputs):
+            sequence, states = _run(self.stacks[2], frame[:, None], states)
+            logits = self.readouts[1](sequence[:, 0])
+            outputs = outputs.write(t, logits)
+            return t + 1, ops.sigmoid(logits), states, outputs
+
+        *_, outputs = tf.while_loop(
+            lambda t, *_: t < steps,
+            transition,
+            (0, frame, states, tf.TensorArray("float32", steps)),
+            maximum_iterations=steps,
+        )
+        return outputs.stack()[-1]
 
 
 def _run(stack, sequence, initial=None):

@@ -11,6 +11,8 @@ def step(work, peephole, compiled):
     torch.manual_seed(0)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = _Model(work, _Peephole if peephole else _Lstm).to(device)
+    if work.task != "train":
+        return _inference(model, work, compiled, device)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
     clips = torch.from_numpy(work.clips()).to(device)
     labels = None
@@ -31,6 +33,26 @@ def step(work, peephole, compiled):
         return loss.item()
 
     return update
+
+
+def _inference(model, work, compiled, device):
+    if work.task == "encode":
+        infer = model.encode
+        inputs = torch.from_numpy(work.clips()).to(device)
+    else:
+        infer = model.roll_out
+        inputs = [
+            tuple(torch.from_numpy(x).to(device) for x in state)
+            for state in work.states()
+        ]
+    if compiled:
+        infer = torch.compile(infer)
+
+    @torch.no_grad()
+    def run():
+        return infer(inputs).item()
+
+    return run
 
 
 def _loss(work, outputs, clips, labels):
@@ -136,6 +158,19 @@ class _Model(nn.Module):
             sequence, _ = _run(stack, inputs, steps, states)
             outputs.append(readout(sequence))
         return torch.cat(outputs, dim=1)
+
+    def encode(self, clips):
+        _, states = _run(self.stacks[0], clips, self.work.input_frames, None)
+        return states[-1][0][0, 0]
+
+    def roll_out(self, states):
+        frame = states[0][0].new_zeros(self.work.batch, self.work.features)
+        outputs = []
+        for _ in range(self.work.future_frames):
+            sequence, states = _run(self.stacks[2], frame[:, None], 1, states)
+            outputs.append(self.readouts[1](sequence[:, 0]))
+            frame = torch.sigmoid(outputs[-1])
+        return torch.stack(outputs)[-1, 0, 0]
 
 
 def _run(stack, sequence, steps, initial):

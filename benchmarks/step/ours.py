@@ -9,7 +9,14 @@ from video_repr import VideoSeq2Seq
 
 
 def step(work):
+    if work.task == "roll out":
+        return _roll_out(work)
     encoder = Encoder(work.units)
+    if work.task == "encode":
+        clips = tf.constant(work.clips())
+        encoder.build(clips.shape)
+        encode = tf.function(lambda: encoder(clips)[-1][0], jit_compile=True)
+        return lambda: encode()[0, 0]
     if work.classes:
         model = _classifier(encoder, work)
         y = tf.constant(work.labels())
@@ -35,6 +42,16 @@ def step(work):
     clips = tf.constant(work.clips())
     model.build(clips.shape)
     return lambda: model.train_on_batch(clips, y, return_dict=True)["loss"]
+
+
+def _roll_out(work):
+    decoder = Decoder(work.units, work.features, conditional=True)
+    decoder.build()
+    states = [[tf.constant(x) for x in state] for state in work.states()]
+    roll_out = tf.function(
+        lambda: decoder(states, steps=work.future_frames), jit_compile=True
+    )
+    return lambda: roll_out()[0, -1, 0]
 
 
 def _classifier(encoder, work):

@@ -1,6 +1,7 @@
-"""What is trained in a step, and what it costs."""
+"""What is computed in a step, and what it costs."""
 
 import dataclasses
+from typing import Literal
 
 import numpy as np
 
@@ -22,6 +23,8 @@ class Work:
         classes: classes of a classifier, in place of decoders.
         output: "logistic" with cross entropy, or "linear" with half the
             squared error.
+        task: "train" for an update; "encode" for the encoder alone; "roll
+            out" for the future decoder alone, conditional and by itself.
     """
 
     batch: int
@@ -33,6 +36,7 @@ class Work:
     reconstruction: bool = True
     classes: int = 0
     output: str = "logistic"
+    task: Literal["train", "encode", "roll out"] = "train"
 
     @property
     def frames(self):
@@ -44,6 +48,17 @@ class Work:
         shape = self.batch, self.frames, self.features
         return np.random.default_rng(0).random(shape, np.float32)
 
+    def states(self):
+        """`[[h, c], ...]` to roll out from, `[batch, units]`, float32."""
+        rng = np.random.default_rng(2)
+        return [
+            [
+                rng.uniform(-0.5, 0.5, (self.batch, units)).astype(np.float32)
+                for _ in range(2)
+            ]
+            for units in self.units
+        ]
+
     def labels(self):
         """`[batch]`, int32."""
         rng = np.random.default_rng(1)
@@ -52,9 +67,11 @@ class Work:
     def flop(self):
         """Operations of a step: two for each multiplication of a matrix.
 
-        Forward, gradients of weights, and gradients of inputs where they are
-        needed: not of the clips.
+        In training forward, gradients of weights, and gradients of inputs
+        where they are needed: not of the clips.
         """
+        if self.task != "train":
+            return 2 * self.batch * self._inference()
         multiplications = self._stack(self.input_frames, self.features, False)
         if self.classes:
             readout = self.input_frames * self.units[-1] * self.classes
@@ -67,6 +84,19 @@ class Work:
             multiplications += self._stack(frames, features, False)
             multiplications += 3 * frames * self.units[-1] * self.features
         return 2 * self.batch * multiplications
+
+    def _inference(self):
+        if self.task == "encode":
+            return self._forward(self.input_frames)
+        readout = self.units[-1] * self.features
+        return self._forward(self.future_frames) + self.future_frames * readout
+
+    def _forward(self, frames):
+        total, features = 0, self.features
+        for units in self.units:
+            total += frames * 4 * units * (features + units)
+            features = units
+        return total
 
     def _stack(self, frames, features, input_gradient):
         total = 0
@@ -84,4 +114,9 @@ WORKS = {
     "c": Work(16, 4096, (512,), 10, 10),
     "d": Work(64, 4096, (2048, 2048), 16, classes=101),
     "e": Work(64, 4096, (2048,), 10, 10, conditional=True),
+    "encode-1": Work(1, 4096, (2048,), 10, task="encode"),
+    "encode-64": Work(64, 4096, (2048,), 10, task="encode"),
+    "rollout-16": Work(
+        16, 4096, (2048,), 0, 100, conditional=True, task="roll out"
+    ),
 }

@@ -1,4 +1,6 @@
 import dataclasses
+import importlib
+import importlib.util
 
 import numpy as np
 import pytest
@@ -43,3 +45,42 @@ def test_a_decoder_that_is_left_out_costs_nothing():
     assert work.flop() - future.flop() == 2 * 64 * decoder
     autoencoder = dataclasses.replace(work, future_frames=0)
     assert work.flop() - autoencoder.flop() == 2 * 64 * decoder
+
+
+def test_operations_of_inference_by_hand():
+    step = 4 * 2048 * (4096 + 2048)
+    assert WORKS["encode-1"].flop() == 2 * 10 * step
+    assert WORKS["encode-64"].flop() == 64 * WORKS["encode-1"].flop()
+    rollout = 2 * 16 * 100 * (step + 2048 * 4096)
+    assert WORKS["rollout-16"].flop() == rollout
+
+
+def systems():
+    modules = ["ours", "in_keras"]
+    modules += [
+        module
+        for module, needed in (("in_torch", "torch"), ("in_jax", "optax"))
+        if importlib.util.find_spec(needed)
+    ]
+    for module in modules:
+        module = importlib.import_module(f"benchmarks.step.{module}")
+        for name, step in module.SYSTEMS.items():
+            # Compiling for these two takes a minute.
+            if not ("torch" in name and "compiled" in name):
+                yield name, step
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        Work(3, 6, (4, 5), 3, task="encode"),
+        Work(3, 6, (4, 5), 0, 3, conditional=True, task="roll out"),
+    ],
+    ids=lambda work: work.task,
+)
+def test_every_system_infers_from_weights_that_stay(work):
+    for name, step in systems():
+        infer = step(work)
+        first = float(infer())
+        assert np.isfinite(first), name
+        assert float(infer()) == pytest.approx(first), name
