@@ -9,6 +9,7 @@ that is not installed (`pip install 'video_repr[bench]'`) is listed as absent.
 """
 
 import dataclasses
+import itertools
 import json
 import os
 import pathlib
@@ -46,6 +47,9 @@ class Arguments:
 
     Attributes:
         work: works to measure, with commas between; see step/work.py.
+        precision: "float32", "tf32", "mixed_bfloat16", with commas between:
+            the works are measured in each.
+        devices: numbers of GPUs to share the batch, with commas between.
         repeats: number of pairs of steps.
         peers: parts of the names of the peers to measure, with commas
             between; all when left out.
@@ -53,6 +57,8 @@ class Arguments:
     """
 
     work: str = "a"
+    precision: str = "float32"
+    devices: str = "1"
     peers: str = ""
     repeats: int = 10
     json: pathlib.Path | None = None
@@ -66,7 +72,7 @@ class Worker:
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "benchmarks.step.worker"),
-                *(module, system, work),
+                *(module, system, json.dumps(dataclasses.asdict(work))),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -92,12 +98,16 @@ class Worker:
 
 
 class Ceiling:
-    """The best product of two large float32 matrices that was seen."""
+    """The best product of two large matrices that was seen."""
 
-    def __init__(self, size=4096):
+    def __init__(self, precision, size=4096):
         import tensorflow as tf
 
-        self._a = tf.random.normal((size, size))
+        tf.config.experimental.enable_tensor_float_32_execution(
+            precision == "tf32"
+        )
+        dtype = "bfloat16" if precision == "mixed_bfloat16" else "float32"
+        self._a = tf.cast(tf.random.normal((size, size)), dtype)
         self._flop = 2 * size**3
         self.gflops = 0.0
 
@@ -111,22 +121,20 @@ class Ceiling:
             self.gflops = max(self.gflops, self._flop / seconds / 1e9)
 
 
-def measure(name, peers, repeats, ceiling):
+def measure(name, work, peers, repeats, ceiling):
     """Rows for our system and each of the peers on one work."""
-    work = WORKS[name]
-    ours = Worker(*OURS, name)
+    ours = Worker(*OURS, work)
+    if "absent" in ours.first:
+        return [_missing(name, work, "ours", ours.first)]
     if "loss" not in ours.first:
         raise SystemExit(f"Our own step failed on work {name}.")
     rows, of_ours = [], []
     for module, system in peers:
-        peer = Worker(module, system, name)
+        peer = Worker(module, system, work)
         ceiling.measure()
         if "loss" not in peer.first:
             peer.close()
-            reason = peer.first.get("absent")
-            status = f"absent: {reason}" if reason else "failed"
-            rows.append({"work": name, "system": system, "status": status})
-            print(f"{name}  {system:<36}{status}", flush=True)
+            rows.append(_missing(name, work, system, peer.first))
             continue
         pairs = [(ours.step(), peer.step()) for _ in range(repeats + 1)][1:]
         of_ours += [a for a, _ in pairs]
@@ -144,10 +152,25 @@ def measure(name, peers, repeats, ceiling):
     return [row, *rows]
 
 
+def _missing(name, work, system, answer):
+    reason = answer.get("absent")
+    status = f"absent: {reason}" if reason else "failed"
+    print(f"{name:<11}{system:<36}{status}", flush=True)
+    return {**_of(name, work), "system": system, "status": status}
+
+
+def _of(name, work):
+    return {
+        "work": name,
+        "precision": work.precision,
+        "devices": work.devices,
+    }
+
+
 def _row(name, work: Work, worker, steps):
     seconds = statistics.median(step["seconds"] for step in steps)
     return {
-        "work": name,
+        **_of(name, work),
         "system": worker.system,
         "sequences_per_s": work.batch / seconds,
         "gflops": work.flop() / seconds / 1e9,
@@ -158,7 +181,7 @@ def _row(name, work: Work, worker, steps):
 
 def _print(row):
     print(
-        f"{row['work']}  {row['system']:<36}{row['sequences_per_s']:>8.1f} "
+        f"{row['work']:<11}{row['system']:<36}{row['sequences_per_s']:>8.1f} "
         f"seq/s{row['gflops']:>8.0f} GFLOP/s"
         f"{row['peak_memory_mb']:>8.0f} MB{row['first_step_s']:>8.1f} s first"
         f"{row['paired_ratio_to_ours']:>7.2f} of ours",
@@ -180,20 +203,31 @@ def machine():
 
 def main():
     arguments = tyro.cli(Arguments)
-    ceiling = Ceiling()
-    ceiling.measure()
     wanted = arguments.peers.split(",")
     peers = [p for p in PEERS if any(part in p[1] for part in wanted)]
+    precisions = arguments.precision.split(",")
+    ceilings = {precision: Ceiling(precision) for precision in precisions}
     rows = []
-    for name in arguments.work.split(","):
-        rows += measure(name, peers, arguments.repeats, ceiling)
-    print(f"{machine()}: ceiling {ceiling.gflops:.0f} GFLOP/s")
+    for name, precision, devices in itertools.product(
+        arguments.work.split(","), precisions, arguments.devices.split(",")
+    ):
+        work = dataclasses.replace(
+            WORKS[name], precision=precision, devices=int(devices)
+        )
+        ceiling = ceilings[precision]
+        ceiling.measure()
+        rows += measure(name, work, peers, arguments.repeats, ceiling)
+    for precision, ceiling in ceilings.items():
+        print(f"{machine()}: ceiling {ceiling.gflops:.0f} in {precision}")
     for row in rows:
         if "gflops" in row:
-            row["fraction_of_ceiling"] = row["gflops"] / ceiling.gflops
+            row["fraction_of_ceiling"] = row["gflops"] / (
+                ceilings[row["precision"]].gflops * row["devices"]
+            )
     result = {
         "machine": machine(),
-        "ceiling_gflops": ceiling.gflops,
+        "ceiling_gflops": ceilings[precisions[0]].gflops,
+        "ceilings_gflops": {p: c.gflops for p, c in ceilings.items()},
         "results": rows,
     }
     if arguments.json:

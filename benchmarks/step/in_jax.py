@@ -6,8 +6,22 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from benchmarks.step.work import AbsentError
+
+# Names of JAX for what the products of matrices are computed in.
+_PRECISIONS = {
+    "float32": "float32",
+    "tf32": "tensorfloat32",
+    "mixed_bfloat16": "bfloat16",
+}
+
 
 def step(work):
+    if work.devices > 1:
+        raise AbsentError("written for one device")
+    jax.config.update(
+        "jax_default_matmul_precision", _PRECISIONS[work.precision]
+    )
     optimizer = optax.adam(1e-3)
     parameters = _parameters(work, jax.random.key(0))
     clips = jnp.asarray(work.clips())
@@ -33,6 +47,12 @@ def step(work):
         return float(loss)
 
     return run
+
+
+def device_memory():
+    """Peak bytes on the GPU, None without one."""
+    statistics = jax.devices()[0].memory_stats() or {}
+    return statistics.get("peak_bytes_in_use")
 
 
 def _infer(work, parameters, clips, states):

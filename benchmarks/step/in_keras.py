@@ -6,11 +6,17 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from benchmarks.step.ours import device_memory  # noqa: F401
 from benchmarks.step.ours import every_step
+from benchmarks.step.ours import set_precision
+from benchmarks.step.work import AbsentError
 from video_repr import PeepholeLSTMCell
 
 
 def step(work, peephole, jit_compile):
+    if work.devices > 1:
+        raise AbsentError("written for one device")
+    set_precision(work)
     model = SameWork(work, peephole)
     if work.task != "train":
         return _inference(model, work, jit_compile)

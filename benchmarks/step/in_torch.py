@@ -6,8 +6,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from benchmarks.step.work import AbsentError
+
 
 def step(work, peephole, compiled):
+    if work.devices > 1:
+        raise AbsentError("written for one device")
+    torch.backends.cuda.matmul.allow_tf32 = work.precision == "tf32"
     torch.manual_seed(0)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = _Model(work, _Peephole if peephole else _Lstm).to(device)
@@ -20,7 +25,9 @@ def step(work, peephole, compiled):
         labels = torch.from_numpy(work.labels()).long().to(device)
 
     def loss_of(clips):
-        return _loss(work, model(clips), clips, labels)
+        with _autocast(work, device):
+            outputs = model(clips)
+        return _loss(work, outputs.float(), clips, labels)
 
     if compiled:
         loss_of = torch.compile(loss_of)
@@ -33,6 +40,18 @@ def step(work, peephole, compiled):
         return loss.item()
 
     return update
+
+
+def _autocast(work, device):
+    mixed = work.precision == "mixed_bfloat16"
+    return torch.autocast(device, torch.bfloat16, enabled=mixed)
+
+
+def device_memory():
+    """Peak bytes on the GPU, None without one."""
+    if not torch.cuda.is_available():
+        return None
+    return torch.cuda.max_memory_allocated()
 
 
 def _inference(model, work, compiled, device):
@@ -50,7 +69,8 @@ def _inference(model, work, compiled, device):
 
     @torch.no_grad()
     def run():
-        return infer(inputs).item()
+        with _autocast(work, device):
+            return infer(inputs).item()
 
     return run
 

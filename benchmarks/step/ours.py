@@ -3,12 +3,41 @@
 import keras
 import tensorflow as tf
 
+from benchmarks.step.work import AbsentError
 from video_repr import Decoder
 from video_repr import Encoder
 from video_repr import VideoSeq2Seq
 
 
 def step(work):
+    set_precision(work)
+    if work.devices == 1:
+        return _step(work)
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    if gpus < work.devices:
+        raise AbsentError(f"{work.devices} GPUs, {gpus} found")
+    devices = [f"/gpu:{i}" for i in range(work.devices)]
+    with tf.distribute.MirroredStrategy(devices).scope():
+        return _step(work)
+
+
+def set_precision(work):
+    """What Keras and TensorFlow have to be told."""
+    mixed = work.precision == "mixed_bfloat16"
+    keras.config.set_dtype_policy(work.precision if mixed else "float32")
+    tf.config.experimental.enable_tensor_float_32_execution(
+        work.precision == "tf32"
+    )
+
+
+def device_memory():
+    """Peak bytes on the first GPU, None without one."""
+    if not tf.config.list_physical_devices("GPU"):
+        return None
+    return tf.config.experimental.get_memory_info("GPU:0")["peak"]
+
+
+def _step(work):
     if work.task == "roll out":
         return _roll_out(work)
     encoder = Encoder(work.units)

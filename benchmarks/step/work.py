@@ -6,6 +6,10 @@ from typing import Literal
 import numpy as np
 
 
+class AbsentError(Exception):
+    """The system, or what it needs, is not here."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Work:
     """A model and a batch.
@@ -25,6 +29,9 @@ class Work:
             squared error.
         task: "train" for an update; "encode" for the encoder alone; "roll
             out" for the future decoder alone, conditional and by itself.
+        precision: of the products of matrices; "tf32" differs from "float32"
+            on GPUs alone.
+        devices: number of GPUs that share the batch.
     """
 
     batch: int
@@ -37,6 +44,8 @@ class Work:
     classes: int = 0
     output: str = "logistic"
     task: Literal["train", "encode", "roll out"] = "train"
+    precision: Literal["float32", "tf32", "mixed_bfloat16"] = "float32"
+    devices: int = 1
 
     @property
     def frames(self):

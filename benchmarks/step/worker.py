@@ -10,21 +10,32 @@ import resource
 import sys
 import time
 
+from benchmarks.step.work import AbsentError
+from benchmarks.step.work import Work
+
+
+def peak_memory(module):
+    """Peak bytes on the GPU if there is one, otherwise of the process."""
+    on_device = module.device_memory()
+    if on_device is not None:
+        return on_device
+    # Linux counts KiB.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
 
 def main():
     module, system, work = sys.argv[1:]
+    work = Work(**json.loads(work))
     # What libraries print must not mix with the answers.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     started = time.perf_counter()
     try:
-        systems = importlib.import_module(module).SYSTEMS
-    except ModuleNotFoundError as error:
-        print(json.dumps({"absent": error.name}), file=answers)
+        module = importlib.import_module(module)
+        step = module.SYSTEMS[system](work)
+    except (ModuleNotFoundError, AbsentError) as error:
+        print(json.dumps({"absent": str(error)}), file=answers)
         return
-    from benchmarks.step.work import WORKS
-
-    step = systems[system](WORKS[work])
     built = time.perf_counter()
     loss = float(step())
     answer = {
@@ -38,9 +49,7 @@ def main():
         step()
         answer = {
             "seconds": time.perf_counter() - start,
-            # Linux counts KiB.
-            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            / 1024,
+            "peak_memory_mb": peak_memory(module) / 2**20,
         }
         print(json.dumps(answer), file=answers)
 

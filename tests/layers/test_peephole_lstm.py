@@ -65,6 +65,29 @@ def test_forward_equals_the_oracle(kind, features, jit_compile):
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("kind", ["loop", "unrolled"])
+def test_a_sequence_alone_is_what_it_is_among_others(kind, jit_compile):
+    layer = make(kind)
+
+    @tf.function(jit_compile=jit_compile)
+    def outputs_and_gradients(x, h, c):
+        with tf.GradientTape() as tape:
+            tape.watch([x, h, c])
+            outputs = layer(x, initial_state=[h, c])
+            loss = tf.add_n([tf.reduce_sum(output**2) for output in outputs])
+        return outputs, tape.gradient(loss, [x, h, c])
+
+    together = outputs_and_gradients(*map(tf.constant, inputs()))
+    for i in range(BATCH):
+        one = [tf.constant(value[i : i + 1]) for value in inputs()]
+        alone = outputs_and_gradients(*one)
+        for ours, theirs in zip(
+            tf.nest.flatten(alone), tf.nest.flatten(together), strict=True
+        ):
+            np.testing.assert_allclose(ours[0], theirs[i], atol=1e-5)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize("features", [FEATURES, 0])
 @pytest.mark.parametrize("kind", ["rnn", "loop", "unrolled"])
 def test_gradients_equal_finite_differences(kind, features, jit_compile):

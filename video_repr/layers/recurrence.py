@@ -104,7 +104,7 @@ def peephole_lstm(drive, h, c, recurrent_kernel, peephole, *, steps, unroll):
         columns = peephole[:, :, None]
         h, c = tf.transpose(h), tf.transpose(c)
         hs, cs, activations = forward(
-            drive_at, steps, h, c, tf.transpose(recurrent_kernel), columns
+            drive_at, steps, h, c, _product_with(recurrent_kernel, h), columns
         )
         # What each step started from.
         h_before = tf.concat([h[None], hs[:-1]], axis=0)
@@ -148,10 +148,22 @@ def peephole_lstm(drive, h, c, recurrent_kernel, peephole, *, steps, unroll):
     return run(drive, h, c, recurrent_kernel, peephole)
 
 
-def _forward_unrolled(drive_at, steps, h, c, recurrent_kernel, peephole):
+def _product_with(recurrent_kernel, h):
+    """The loop's product of the weights with columns like `h`."""
+    if h.shape[1] == 1:
+        # One column is one row: copying the weights would cost more than the
+        # whole loop.
+        return lambda h: tf.transpose(
+            tf.matmul(tf.transpose(h), recurrent_kernel)
+        )
+    transposed = tf.transpose(recurrent_kernel)
+    return lambda h: tf.matmul(transposed, h)
+
+
+def _forward_unrolled(drive_at, steps, h, c, product, peephole):
     hs, cs, activations = [], [], []
     for t in range(steps):
-        z = drive_at(t) + tf.matmul(recurrent_kernel, h)
+        z = drive_at(t) + product(h)
         a, h, c = gates(z, c, peephole, axis=0)
         hs.append(h)
         cs.append(c)
@@ -173,9 +185,9 @@ def _backward_unrolled(
     return tf.stack(dzs[::-1]), dh, dc
 
 
-def _forward_loop(drive_at, steps, h, c, recurrent_kernel, peephole):
+def _forward_loop(drive_at, steps, h, c, product, peephole):
     def step(t, h, c, hs, cs, activations):
-        z = drive_at(t) + tf.matmul(recurrent_kernel, h)
+        z = drive_at(t) + product(h)
         a, h, c = gates(z, c, peephole, axis=0)
         return (
             t + 1,
