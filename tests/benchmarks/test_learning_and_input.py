@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks import input as feeding
 from benchmarks import time_to_quality
+from benchmarks import tries
 from video_repr import configs
 
 
@@ -71,3 +72,16 @@ def test_the_input_is_compared_with_updates(tiny):
             rate["sequences_per_s"] / result["update"]["sequences_per_s"]
         )
         assert rate["processor_share"] > 0
+
+
+def test_a_try_trains_for_its_time(tiny):
+    attempt = tries.Try(
+        training={"learning_rate": 3e-3},
+        scale={"encoder/lstm_1/cell/kernel": 2.0},
+        orthogonal=True,
+        average=0.9,
+    )
+    result = tries.run(attempt, tiny, minutes=0.02)
+    assert result["sequences"] == 4 * result["updates"] > 0
+    assert result["future"] > 0
+    assert result["reconstruction"] > 0

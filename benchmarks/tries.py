@@ -1,0 +1,217 @@
+"""Short trainings that differ from a base in one thing.
+
+    python -m benchmarks.tries --minutes 3.3 --json FILE
+
+Every try gets the same time, and a whole schedule of the learning rate in
+it: the rate falls with the time that is spent rather than with the updates,
+so that a cheaper update is worth what it saves. Validation digits judge.
+"""
+
+import dataclasses
+import pathlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tyro
+
+from benchmarks.train_step import machine
+from video_repr import configs
+from video_repr.configs.data import Data
+from video_repr.files import write_json
+from video_repr.training import build_model
+
+
+def _down(spent):
+    return 1 - spent
+
+
+def _flat(spent):
+    return 1.0
+
+
+def _flat_then_down(spent):
+    return min(1.0, (1 - spent) / 0.3)
+
+
+@dataclasses.dataclass(frozen=True)
+class Try:
+    """One change of the base.
+
+    Attributes:
+        model: changed fields of `ModelConfig`.
+        training: changed fields of `TrainingConfig`.
+        optimizer: name in `keras.optimizers`.
+        options: arguments of the optimizer.
+        loss_weights: of the branches.
+        rate: share of the learning rate after a share of the time.
+        scale: factors of initial weights, by the end of their paths.
+        orthogonal: whether the recurrent weights of each gate start so.
+        average: momentum of an average of the weights, which is evaluated.
+    """
+
+    model: dict[str, Any] = dataclasses.field(default_factory=dict)
+    training: dict[str, Any] = dataclasses.field(default_factory=dict)
+    optimizer: str = "Adam"
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    loss_weights: dict[str, float] | None = None
+    rate: Callable[[float], float] = _down
+    scale: dict[str, float] = dataclasses.field(default_factory=dict)
+    orthogonal: bool = False
+    average: float | None = None
+
+
+TRIES = {
+    "base": Try(),
+    "base, seed 1": Try(training={"seed": 1}),
+    "output bias 0": Try(model={"output_bias": 0.0}),
+    "output bias -4": Try(model={"output_bias": -4.0}),
+    "learning rate 7.5e-4": Try(training={"learning_rate": 7.5e-4}),
+    "learning rate 3e-3": Try(training={"learning_rate": 3e-3}),
+    "rate flat, then down": Try(rate=_flat_then_down),
+    "rate flat, weights averaged": Try(rate=_flat, average=0.99),
+    "batch 8": Try(training={"batch_size": 8}),
+    "batch 32, rate 2e-3": Try(
+        training={"batch_size": 32, "learning_rate": 2e-3}
+    ),
+    "clip norm 10": Try(training={"clip_norm": 10.0}),
+    "forget bias 0": Try(model={"forget_bias": 0.0}),
+    "forget bias 2": Try(model={"forget_bias": 2.0}),
+    "input kernel x 4": Try(scale={"encoder/lstm_1/cell/kernel": 4.0}),
+    "output kernel x 0.2": Try(scale={"readout/kernel": 0.2}),
+    "orthogonal recurrent kernels": Try(orthogonal=True),
+    "beta_2 0.98": Try(options={"beta_2": 0.98}),
+    "beta_1 0.8": Try(options={"beta_1": 0.8}),
+    "Nadam": Try(optimizer="Nadam"),
+    "Lion, rate 2e-4": Try(optimizer="Lion", training={"learning_rate": 2e-4}),
+    "Muon, batch 32": Try(
+        optimizer="Muon",
+        options={"exclude_layers": ["readout"], "adam_lr_ratio": 1.0},
+        training={"batch_size": 32},
+    ),
+    "RMSProp with momentum": Try(training={"optimizer": "rmsprop"}),
+    "256 units": Try(model={"units": (256,)}),
+    "768 units": Try(model={"units": (768,)}),
+    "1024 units": Try(model={"units": (1024,)}),
+    "mixed bfloat16": Try(training={"precision": "mixed_bfloat16"}),
+    "reconstruction x 0.3": Try(
+        loss_weights={"reconstruction": 0.3, "future": 1.0}
+    ),
+    "future alone": Try(model={"reconstruction": "none"}),
+    "conditional future": Try(model={"future": "conditional"}),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """Try recipes.
+
+    Attributes:
+        tries: names of tries with commas between, all when left out.
+        config: the base.
+        digits: source of the glyphs, as in a config.
+        minutes: training time of each, without its compilation.
+        json: file to write, anew after each try.
+    """
+
+    tries: tuple[str, ...] = tuple(TRIES)
+    config: str = "demo"
+    digits: str = "auto"
+    minutes: float = 5.0
+    json: pathlib.Path | None = None
+
+
+def run(attempt, config, minutes):
+    """Trains; returns the updates made and the validation losses."""
+    config = dataclasses.replace(
+        config,
+        model=dataclasses.replace(config.model, **attempt.model),
+        training=dataclasses.replace(config.training, **attempt.training),
+    )
+    training = config.training
+    data = Data.of(config)
+    model = build_model(config)
+    _initialize(model, attempt)
+    if training.optimizer == "adam":
+        options = dict(attempt.options)
+        if attempt.average:
+            options |= {"use_ema": True, "ema_momentum": attempt.average}
+        optimizer = getattr(keras.optimizers, attempt.optimizer)(
+            0.0, global_clipnorm=training.clip_norm, **options
+        )
+    else:
+        optimizer = keras.optimizers.RMSprop(
+            0.0, 0.95, 0.9, global_clipnorm=training.clip_norm
+        )
+    model.compile(
+        optimizer, jit_compile=True, loss_weights=attempt.loss_weights
+    )
+    batches = iter(data.sequences("train").dataset(training.batch_size))
+    # Compiles; a rate of 0 changes nothing.
+    model.train_on_batch(next(batches))
+    started, updates, spent = time.perf_counter(), 0, 0.0
+    while spent < 1:
+        optimizer.learning_rate.assign(
+            training.learning_rate * attempt.rate(spent)
+        )
+        model.train_on_batch(next(batches))
+        updates += 1
+        spent = (time.perf_counter() - started) / (60 * minutes)
+    if attempt.average:
+        optimizer.finalize_variable_values(model.trainable_variables)
+    losses = model.evaluate(
+        data.validation(), batch_size=100, verbose=0, return_dict=True
+    )
+    return {
+        "updates": updates,
+        "sequences": updates * training.batch_size,
+        "future": losses.get("future_loss", losses["loss"]),
+        "reconstruction": losses.get("reconstruction_loss"),
+    }
+
+
+def _initialize(model, attempt):
+    rng = np.random.default_rng(0)
+    for variable in model.trainable_variables:
+        for path, factor in attempt.scale.items():
+            if variable.path.endswith(path):
+                variable.assign(variable * factor)
+        if attempt.orthogonal and variable.path.endswith("recurrent_kernel"):
+            units = variable.shape[0]
+            gates = [
+                np.linalg.qr(rng.normal(size=(units, units)))[0]
+                for _ in range(4)
+            ]
+            variable.assign(np.concatenate(gates, axis=1))
+
+
+def main():
+    arguments = tyro.cli(Arguments)
+    config = configs.load(arguments.config)
+    data = dataclasses.replace(config.data, digits=arguments.digits)
+    config = dataclasses.replace(config, data=data)
+    results = {}
+    for name in arguments.tries:
+        result = run(TRIES[name], config, arguments.minutes)
+        results[name] = result
+        print(
+            f"{name:<30}{result['updates']:>8,} updates   future "
+            f"{result['future']:.1f}   reconstruction "
+            f"{result['reconstruction'] or float('nan'):.1f}",
+            flush=True,
+        )
+        if arguments.json:
+            write_json(
+                arguments.json,
+                {
+                    "machine": machine(),
+                    "minutes": arguments.minutes,
+                    "results": results,
+                },
+            )
+
+
+if __name__ == "__main__":
+    main()
