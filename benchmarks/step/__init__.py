@@ -2,5 +2,6 @@
 
 Every module has `SYSTEMS`, a dict from a system's name to a function of a
 `Work` that returns `step()`: an update that returns its loss, or a pass of
-inference that returns a value of its result; either is finished then.
+inference that returns a value of its result; either is finished then. It
+also has `device_memory()`: peak bytes on the GPU, None without one.
 """
