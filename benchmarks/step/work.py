@@ -77,11 +77,14 @@ class Work:
         """Operations of a step: two for each multiplication of a matrix.
 
         In training forward, gradients of weights, and gradients of inputs
-        where they are needed: not of the clips.
+        where they are needed: not of the clips. The first step of an encoder
+        starts from zeros and needs no product with its recurrent weights.
         """
         if self.task != "train":
             return 2 * self.batch * self._inference()
-        multiplications = self._stack(self.input_frames, self.features, False)
+        multiplications = self._stack(
+            self.input_frames, self.features, from_zeros=True
+        )
         if self.classes:
             readout = self.input_frames * self.units[-1] * self.classes
             return 2 * self.batch * (multiplications + 3 * readout)
@@ -90,29 +93,31 @@ class Work:
             (self.future_frames, self.conditional),
         ):
             features = self.features if conditional else 0
-            multiplications += self._stack(frames, features, False)
+            multiplications += self._stack(frames, features)
             multiplications += 3 * frames * self.units[-1] * self.features
         return 2 * self.batch * multiplications
 
     def _inference(self):
         if self.task == "encode":
-            return self._forward(self.input_frames)
+            return self._forward(self.input_frames, from_zeros=True)
         readout = self.units[-1] * self.features
         return self._forward(self.future_frames) + self.future_frames * readout
 
-    def _forward(self, frames):
+    def _forward(self, frames, from_zeros=False):
         total, features = 0, self.features
         for units in self.units:
-            total += frames * 4 * units * (features + units)
+            total += 4 * units * frames * features
+            total += 4 * units * (frames - from_zeros) * units
             features = units
         return total
 
-    def _stack(self, frames, features, input_gradient):
-        total = 0
+    def _stack(self, frames, features, from_zeros=False):
+        total, input_gradient = 0, False
         for units in self.units:
             # Forward and weights; the gradient of the input above layer 1.
             times = 3 if input_gradient else 2
-            total += frames * 4 * units * (times * features + 3 * units)
+            total += 4 * units * frames * times * features
+            total += 4 * units * (frames - from_zeros) * 3 * units
             features, input_gradient = units, True
         return total
 

@@ -132,6 +132,40 @@ def test_gradients_equal_finite_differences(kind, features, jit_compile):
             assert error < 1e-4
 
 
+@pytest.mark.parametrize(
+    ("kind", "time"),
+    [
+        ("loop", 1),
+        ("loop", TIME),
+        ("loop", None),
+        ("unrolled", 1),
+        ("unrolled", TIME),
+    ],
+)
+def test_no_state_is_a_state_of_zeros(kind, time):
+    layer = make(kind)
+    x, h, _ = inputs()
+    signature = tf.TensorSpec((BATCH, time, FEATURES))
+
+    def outputs_and_gradients(initial_state, jit_compile):
+        @tf.function(input_signature=[signature], jit_compile=jit_compile)
+        def call(x):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                outputs = layer(x, initial_state=initial_state)
+                loss = tf.add_n([tf.reduce_sum(y**2) for y in outputs])
+            weights = [w.value for w in layer.trainable_variables]
+            return outputs, tape.gradient(loss, [x, *weights])
+
+        return tf.nest.flatten(call(x[:, :time]))
+
+    expected = outputs_and_gradients([np.zeros_like(h)] * 2, False)
+    for jit_compile in (False, True):
+        ours = outputs_and_gradients(None, jit_compile)
+        for value, want in zip(ours, expected, strict=True):
+            np.testing.assert_allclose(value, want, atol=1e-5)
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     batch=st.integers(1, 4),

@@ -333,7 +333,8 @@ class PeepholeLSTM(keras.layers.Layer):
                 f"sequences. Received: mask={mask}"
             )
         self._check(sequences, initial_state)
-        if initial_state is None:
+        from_zeros = initial_state is None
+        if from_zeros:
             initial_state = self.cell.get_initial_state(
                 keras.ops.shape(sequences)[0]
             )
@@ -353,6 +354,7 @@ class PeepholeLSTM(keras.layers.Layer):
             tf.convert_to_tensor(self.cell.recurrent_kernel),
             tf.convert_to_tensor(self.cell.peephole),
             steps=steps,
+            from_zeros=from_zeros,
             unroll=self.unroll,
         )
         h = sequence[:, -1]

@@ -10,6 +10,8 @@ This is the only file where speed tricks live:
 - The gradient stores the activated gates and the cells, and turns the weight
   gradients of all steps into one product over time instead of a small product
   per step.
+- A sequence that starts from zeros needs no product of the weights in its
+  first step, forward or backward.
 """
 
 import tensorflow as tf
@@ -67,7 +69,9 @@ def _gates_gradient(activations, c_before, c, peephole, dh, dc):
     return tf.concat([dzi, dzf, dzg, dzo], axis=0), dc_before
 
 
-def peephole_lstm(drive, h, c, recurrent_kernel, peephole, *, steps, unroll):
+def peephole_lstm(
+    drive, h, c, recurrent_kernel, peephole, *, steps, from_zeros, unroll
+):
     """Runs a peephole LSTM over a whole sequence.
 
     Args:
@@ -80,6 +84,7 @@ def peephole_lstm(drive, h, c, recurrent_kernel, peephole, *, steps, unroll):
         recurrent_kernel: `[units, 4 * units]`.
         peephole: `[3, units]`.
         steps: number of steps, at least 1; an integer if `unroll`.
+        from_zeros: whether h and c are zeros that nobody differentiates.
         unroll: whether to write the steps out one after another instead of
             looping. It compiles slower with every step and runs no faster;
             what it is for is a SavedModel that can be fine-tuned under XLA,
@@ -104,10 +109,14 @@ def peephole_lstm(drive, h, c, recurrent_kernel, peephole, *, steps, unroll):
         columns = peephole[:, :, None]
         h, c = tf.transpose(h), tf.transpose(c)
         hs, cs, activations = forward(
-            drive_at, steps, h, c, _product_with(recurrent_kernel, h), columns
+            drive_at,
+            steps,
+            h,
+            c,
+            _product_with(recurrent_kernel, h),
+            columns,
+            from_zeros,
         )
-        # What each step started from.
-        h_before = tf.concat([h[None], hs[:-1]], axis=0)
         c_before = tf.concat([c[None], cs[:-1]], axis=0)
 
         def gradient(dhs, dc):
@@ -119,8 +128,15 @@ def peephole_lstm(drive, h, c, recurrent_kernel, peephole, *, steps, unroll):
                 cs,
                 recurrent_kernel,
                 columns,
+                from_zeros,
             )
-            drecurrent = tf.einsum("tub,tzb->uz", h_before, dz)
+            drecurrent = (
+                tf.einsum("tub,tzb->uz", hs[:-1], dz[1:])
+                if from_zeros
+                else tf.einsum(
+                    "tub,tzb->uz", tf.concat([h[None], hs[:-1]], axis=0), dz
+                )
+            )
             dzi, dzf, _, dzo = tf.split(dz, 4, axis=1)
             dpeephole = tf.stack(
                 [
@@ -134,13 +150,12 @@ def peephole_lstm(drive, h, c, recurrent_kernel, peephole, *, steps, unroll):
                 if has_input
                 else tf.reduce_sum(dz, axis=[0, 2])
             )
-            return (
-                ddrive,
-                tf.transpose(dh),
-                tf.transpose(dc),
-                drecurrent,
-                dpeephole,
+            dstate = (
+                (None, None)
+                if from_zeros
+                else (tf.transpose(dh), tf.transpose(dc))
             )
+            return (ddrive, *dstate, drecurrent, dpeephole)
 
         sequence = tf.transpose(hs, [2, 0, 1])
         return (sequence, tf.transpose(cs[-1])), gradient
@@ -160,10 +175,15 @@ def _product_with(recurrent_kernel, h):
     return lambda h: tf.matmul(transposed, h)
 
 
-def _forward_unrolled(drive_at, steps, h, c, product, peephole):
+def _product_with_zeros(h):
+    return tf.tile(h, [4, 1])
+
+
+def _forward_unrolled(drive_at, steps, h, c, product, peephole, from_zeros):
     hs, cs, activations = [], [], []
     for t in range(steps):
-        z = drive_at(t) + product(h)
+        product_at = _product_with_zeros if from_zeros and not t else product
+        z = drive_at(t) + product_at(h)
         a, h, c = gates(z, c, peephole, axis=0)
         hs.append(h)
         cs.append(c)
@@ -172,7 +192,7 @@ def _forward_unrolled(drive_at, steps, h, c, product, peephole):
 
 
 def _backward_unrolled(
-    dhs, dc, activations, c_before, cs, recurrent_kernel, peephole
+    dhs, dc, activations, c_before, cs, recurrent_kernel, peephole, from_zeros
 ):
     dh = tf.zeros_like(dc)
     dzs = []
@@ -180,13 +200,14 @@ def _backward_unrolled(
         dz, dc = _gates_gradient(
             activations[t], c_before[t], cs[t], peephole, dhs[t] + dh, dc
         )
-        dh = tf.matmul(recurrent_kernel, dz)
         dzs.append(dz)
+        if t or not from_zeros:
+            dh = tf.matmul(recurrent_kernel, dz)
     return tf.stack(dzs[::-1]), dh, dc
 
 
-def _forward_loop(drive_at, steps, h, c, product, peephole):
-    def step(t, h, c, hs, cs, activations):
+def _forward_loop(drive_at, steps, h, c, product, peephole, from_zeros):
+    def step(t, h, c, hs, cs, activations, product=product):
         z = drive_at(t) + product(h)
         a, h, c = gates(z, c, peephole, axis=0)
         return (
@@ -198,27 +219,37 @@ def _forward_loop(drive_at, steps, h, c, product, peephole):
             activations.write(t, a),
         )
 
-    arrays = [_array(h, steps) for _ in range(3)]
-    _, _, _, *arrays = _loop(step, steps, (0, h, c, *arrays))
+    variables = 0, h, c, *(_array(h, steps) for _ in range(3))
+    if from_zeros:
+        variables = step(*variables, product=_product_with_zeros)
+    _, _, _, *arrays = _loop(step, steps, variables)
     return tuple(array.stack() for array in arrays)
 
 
 def _backward_loop(
-    dhs, dc, activations, c_before, cs, recurrent_kernel, peephole
+    dhs, dc, activations, c_before, cs, recurrent_kernel, peephole, from_zeros
 ):
     steps = tf.shape(dhs)[0] if dhs.shape[0] is None else dhs.shape[0]
 
-    def step(k, dh, dc, dzs):
-        t = steps - 1 - k
-        dz, dc = _gates_gradient(
+    def dz_at(t, dh, dc):
+        return _gates_gradient(
             activations[t], c_before[t], cs[t], peephole, dhs[t] + dh, dc
         )
+
+    def step(k, dh, dc, dzs):
+        t = steps - 1 - k
+        dz, dc = dz_at(t, dh, dc)
         dh = tf.matmul(recurrent_kernel, dz)
         return k + 1, dh, dc, dzs.write(t, dz)
 
     _, dh, dc, dzs = _loop(
-        step, steps, (0, tf.zeros_like(dc), dc, _array(dc, steps))
+        step,
+        steps - 1 if from_zeros else steps,
+        (0, tf.zeros_like(dc), dc, _array(dc, steps)),
     )
+    if from_zeros:
+        dz, dc = dz_at(0, dh, dc)
+        dzs = dzs.write(0, dz)
     return dzs.stack(), dh, dc
 
 
