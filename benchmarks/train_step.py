@@ -183,7 +183,9 @@ def _print(row):
     print(
         f"{row['work']:<11}{row['system']:<36}{row['sequences_per_s']:>8.1f} "
         f"seq/s{row['gflops']:>8.0f} GFLOP/s"
-        f"{row['peak_memory_mb']:>8.0f} MB{row['first_step_s']:>8.1f} s first"
+        f"{row['peak_memory_mb']:>8.0f} MB"
+        f" ({row['peak_memory_mb'] - row['imports_mb']:.0f} own)"
+        f"{row['first_step_s']:>8.1f} s first"
         f"{row['paired_ratio_to_ours']:>7.2f} of ours",
         flush=True,
     )

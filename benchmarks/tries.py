@@ -4,10 +4,12 @@
 
 Every try gets the same time, and a whole schedule of the learning rate in
 it: the rate falls with the time that is spent rather than with the updates,
-so that a cheaper update is worth what it saves. Validation digits judge.
+so that a cheaper update is worth what it saves. Validation digits judge. Called
+again with the same FILE it goes on with the tries that are missing in it.
 """
 
 import dataclasses
+import json
 import pathlib
 import time
 from collections.abc import Callable
@@ -28,12 +30,12 @@ def _down(spent):
     return 1 - spent
 
 
+def _slowly_down(spent):
+    return (1 - spent) ** 0.5
+
+
 def _flat(spent):
     return 1.0
-
-
-def _flat_then_down(spent):
-    return min(1.0, (1 - spent) / 0.3)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,55 +45,61 @@ class Try:
     Attributes:
         model: changed fields of `ModelConfig`.
         training: changed fields of `TrainingConfig`.
-        optimizer: name in `keras.optimizers`.
-        options: arguments of the optimizer.
+        optimizer: name in `keras.optimizers`, instead of the base's.
+        options: arguments of that optimizer.
         loss_weights: of the branches.
         rate: share of the learning rate after a share of the time.
         scale: factors of initial weights, by the end of their paths.
         orthogonal: whether the recurrent weights of each gate start so.
-        average: momentum of an average of the weights, which is evaluated.
     """
 
     model: dict[str, Any] = dataclasses.field(default_factory=dict)
     training: dict[str, Any] = dataclasses.field(default_factory=dict)
-    optimizer: str = "Adam"
+    optimizer: str | None = None
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
     loss_weights: dict[str, float] | None = None
     rate: Callable[[float], float] = _down
     scale: dict[str, float] = dataclasses.field(default_factory=dict)
     orthogonal: bool = False
-    average: float | None = None
 
 
 TRIES = {
     "base": Try(),
     "base, seed 1": Try(training={"seed": 1}),
+    "Adam": Try(training={"optimizer": "adam"}),
+    "RMSProp with momentum, rate 1e-3": Try(
+        training={"optimizer": "rmsprop", "learning_rate": 1e-3}
+    ),
+    "Lion, rate 3e-4": Try(optimizer="Lion", training={"learning_rate": 3e-4}),
+    "Muon": Try(
+        optimizer="Muon",
+        options={"exclude_layers": ["readout"], "adam_lr_ratio": 1.0},
+    ),
+    "Nadam, beta_1 0.7": Try(optimizer="Nadam", options={"beta_1": 0.7}),
+    "Nadam, beta_1 0.95": Try(optimizer="Nadam", options={"beta_1": 0.95}),
+    "Nadam, beta_2 0.98": Try(
+        optimizer="Nadam", options={"beta_1": 0.85, "beta_2": 0.98}
+    ),
+    "rate 1.5e-3": Try(training={"learning_rate": 1.5e-3}),
+    "rate 6e-3": Try(training={"learning_rate": 6e-3}),
+    "rate as the root of what is left": Try(rate=_slowly_down),
+    "rate flat, weights averaged": Try(
+        rate=_flat,
+        optimizer="Nadam",
+        options={"beta_1": 0.85, "use_ema": True, "ema_momentum": 0.99},
+    ),
+    "batch 16": Try(training={"batch_size": 16}),
+    "batch 64": Try(training={"batch_size": 64}),
+    "clip norm 10": Try(training={"clip_norm": 10.0}),
+    "clip norm 1000": Try(training={"clip_norm": 1000.0}),
+    "forget bias 0": Try(model={"forget_bias": 0.0}),
+    "forget bias 1": Try(model={"forget_bias": 1.0}),
+    "forget bias 5": Try(model={"forget_bias": 5.0}),
     "output bias 0": Try(model={"output_bias": 0.0}),
     "output bias -4": Try(model={"output_bias": -4.0}),
-    "learning rate 7.5e-4": Try(training={"learning_rate": 7.5e-4}),
-    "learning rate 3e-3": Try(training={"learning_rate": 3e-3}),
-    "rate flat, then down": Try(rate=_flat_then_down),
-    "rate flat, weights averaged": Try(rate=_flat, average=0.99),
-    "batch 8": Try(training={"batch_size": 8}),
-    "batch 32, rate 2e-3": Try(
-        training={"batch_size": 32, "learning_rate": 2e-3}
-    ),
-    "clip norm 10": Try(training={"clip_norm": 10.0}),
-    "forget bias 0": Try(model={"forget_bias": 0.0}),
-    "forget bias 2": Try(model={"forget_bias": 2.0}),
     "input kernel x 4": Try(scale={"encoder/lstm_1/cell/kernel": 4.0}),
     "output kernel x 0.2": Try(scale={"readout/kernel": 0.2}),
     "orthogonal recurrent kernels": Try(orthogonal=True),
-    "beta_2 0.98": Try(options={"beta_2": 0.98}),
-    "beta_1 0.8": Try(options={"beta_1": 0.8}),
-    "Nadam": Try(optimizer="Nadam"),
-    "Lion, rate 2e-4": Try(optimizer="Lion", training={"learning_rate": 2e-4}),
-    "Muon, batch 32": Try(
-        optimizer="Muon",
-        options={"exclude_layers": ["readout"], "adam_lr_ratio": 1.0},
-        training={"batch_size": 32},
-    ),
-    "RMSProp with momentum": Try(training={"optimizer": "rmsprop"}),
     "256 units": Try(model={"units": (256,)}),
     "768 units": Try(model={"units": (768,)}),
     "1024 units": Try(model={"units": (1024,)}),
@@ -100,7 +108,6 @@ TRIES = {
         loss_weights={"reconstruction": 0.3, "future": 1.0}
     ),
     "future alone": Try(model={"reconstruction": "none"}),
-    "conditional future": Try(model={"future": "conditional"}),
 }
 
 
@@ -130,21 +137,18 @@ def run(attempt, config, minutes):
         model=dataclasses.replace(config.model, **attempt.model),
         training=dataclasses.replace(config.training, **attempt.training),
     )
-    training = config.training
+    # The rate is set below.
+    training = dataclasses.replace(config.training, schedule="constant")
+    config = dataclasses.replace(config, training=training)
     data = Data.of(config)
     model = build_model(config)
     _initialize(model, attempt)
-    if training.optimizer == "adam":
-        options = dict(attempt.options)
-        if attempt.average:
-            options |= {"use_ema": True, "ema_momentum": attempt.average}
+    optimizer = model.optimizer
+    if attempt.optimizer:
         optimizer = getattr(keras.optimizers, attempt.optimizer)(
-            0.0, global_clipnorm=training.clip_norm, **options
+            global_clipnorm=training.clip_norm, **attempt.options
         )
-    else:
-        optimizer = keras.optimizers.RMSprop(
-            0.0, 0.95, 0.9, global_clipnorm=training.clip_norm
-        )
+    optimizer.learning_rate = 0.0
     model.compile(
         optimizer, jit_compile=True, loss_weights=attempt.loss_weights
     )
@@ -159,7 +163,7 @@ def run(attempt, config, minutes):
         model.train_on_batch(next(batches))
         updates += 1
         spent = (time.perf_counter() - started) / (60 * minutes)
-    if attempt.average:
+    if optimizer.use_ema:
         optimizer.finalize_variable_values(model.trainable_variables)
     losses = model.evaluate(
         data.validation(), batch_size=100, verbose=0, return_dict=True
@@ -193,11 +197,15 @@ def main():
     data = dataclasses.replace(config.data, digits=arguments.digits)
     config = dataclasses.replace(config, data=data)
     results = {}
+    if arguments.json and arguments.json.exists():
+        results = json.loads(arguments.json.read_text())["results"]
     for name in arguments.tries:
+        if name in results:
+            continue
         result = run(TRIES[name], config, arguments.minutes)
         results[name] = result
         print(
-            f"{name:<30}{result['updates']:>8,} updates   future "
+            f"{name:<34}{result['updates']:>8,} updates   future "
             f"{result['future']:.1f}   reconstruction "
             f"{result['reconstruction'] or float('nan'):.1f}",
             flush=True,

@@ -1,6 +1,7 @@
 """Training a model into a run directory."""
 
 import dataclasses
+import functools
 import json
 import math
 import pathlib
@@ -84,11 +85,14 @@ def _optimizer(training):
         )
     elif training.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(rate, training.steps)
-    if training.optimizer == "rmsprop":
-        return keras.optimizers.RMSprop(
-            rate, rho=0.95, momentum=0.9, global_clipnorm=training.clip_norm
-        )
-    return keras.optimizers.Adam(rate, global_clipnorm=training.clip_norm)
+    make = {
+        "nadam": functools.partial(keras.optimizers.Nadam, beta_1=0.85),
+        "adam": keras.optimizers.Adam,
+        "rmsprop": functools.partial(
+            keras.optimizers.RMSprop, rho=0.95, momentum=0.9
+        ),
+    }[training.optimizer]
+    return make(rate, global_clipnorm=training.clip_norm)
 
 
 def pretrain(config, directory, *, resume=False):

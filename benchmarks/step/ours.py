@@ -66,7 +66,11 @@ def _step(work):
             input_frames=work.input_frames,
             future_frames=work.future_frames,
         )
-        model.compile(keras.optimizers.Adam(1e-3), jit_compile=True)
+        model.compile(
+            keras.optimizers.Adam(1e-3),
+            # XLA compiles no step over several devices.
+            jit_compile=work.devices == 1,
+        )
         y = None
     clips = tf.constant(work.clips())
     model.build(clips.shape)
@@ -88,7 +92,9 @@ def _classifier(encoder, work):
     sequence, _ = encoder(clips, return_sequences=True)
     logits = keras.layers.Dense(work.classes)(sequence)
     model = keras.Model(clips, logits)
-    model.compile(keras.optimizers.Adam(1e-3), every_step, jit_compile=True)
+    model.compile(
+        keras.optimizers.Adam(1e-3), every_step, jit_compile=work.devices == 1
+    )
     return model
 
 

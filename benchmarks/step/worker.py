@@ -32,6 +32,7 @@ def main():
     started = time.perf_counter()
     try:
         module = importlib.import_module(module)
+        imports = peak_memory(module)
         step = module.SYSTEMS[system](work)
     except (ModuleNotFoundError, AbsentError) as error:
         print(json.dumps({"absent": str(error)}), file=answers)
@@ -42,6 +43,7 @@ def main():
         "build_s": built - started,
         "first_step_s": time.perf_counter() - built,
         "loss": loss,
+        "imports_mb": imports / 2**20,
     }
     print(json.dumps(answer), file=answers)
     for _ in sys.stdin:

@@ -1,9 +1,11 @@
 import dataclasses
 import itertools
+import json
 
 import numpy as np
 import pytest
 
+from benchmarks import future_prediction
 from benchmarks import input as feeding
 from benchmarks import time_to_quality
 from benchmarks import tries
@@ -77,11 +79,66 @@ def test_the_input_is_compared_with_updates(tiny):
 def test_a_try_trains_for_its_time(tiny):
     attempt = tries.Try(
         training={"learning_rate": 3e-3},
+        optimizer="Nadam",
+        options={"use_ema": True, "ema_momentum": 0.9},
         scale={"encoder/lstm_1/cell/kernel": 2.0},
         orthogonal=True,
-        average=0.9,
     )
     result = tries.run(attempt, tiny, minutes=0.02)
     assert result["sequences"] == 4 * result["updates"] > 0
     assert result["future"] > 0
     assert result["reconstruction"] > 0
+
+
+def test_rows_of_the_table_cost_the_same(tiny):
+    operations = 1000 * time_to_quality.work_of(tiny).flop()
+    for row in future_prediction.ROWS:
+        config = future_prediction.config_of(row, tiny, 3, operations)
+        cost = time_to_quality.work_of(config).flop() * config.training.steps
+        assert cost == pytest.approx(operations, rel=1e-3)
+        assert config.training.seed == 3
+    kinds = [
+        (model.reconstruction, model.future)
+        for model in (
+            future_prediction.config_of(row, tiny, 0, operations).model
+            for row in future_prediction.ROWS
+        )
+    ]
+    assert len(set(kinds)) == 4
+
+
+def test_the_table_goes_on_where_it_stopped(
+    tiny, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(configs, "load", lambda name: tiny)
+    file = tmp_path / "table.json"
+
+    def call(*seeds):
+        monkeypatch.setattr(
+            "sys.argv",
+            [
+                *("future_prediction", "--rows", "composite"),
+                *("--digits", tiny.data.digits, "--operations", "1e6"),
+                *("--json", str(file), "--seeds", *map(str, seeds)),
+            ],
+        )
+        future_prediction.main()
+        return json.loads(file.read_text())["results"]
+
+    first = call(0)
+    assert [r["seed"] for r in first] == [0]
+    assert np.isfinite(first[0]["future"])
+    both = call(0, 1)
+    assert both[0] == first[0]
+    assert [r["seed"] for r in both] == [0, 1]
+    assert "2 seeds, 0 diverged" in capsys.readouterr().out
+
+
+def test_the_table_counts_what_diverged():
+    results = [
+        {"row": "composite", "future": loss}
+        for loss in (400.0, 402.0, float("nan"))
+    ]
+    (line,) = future_prediction.summary(results)
+    assert "401.0 +- 1.4" in line
+    assert "3 seeds, 1 diverged" in line

@@ -53,7 +53,7 @@ def test_no_decoder():
     [
         ("training", "epochs", "3", "training.epochs to be int. Received: '3'"),
         ("training", "epochs", True, "to be int. Received: True"),
-        ("training", "optimizer", "sgd", "one of 'adam', 'rmsprop'"),
+        ("training", "optimizer", "sgd", "one of 'nadam', 'adam', 'rmsprop'"),
         ("model", "units", 512, "config.model.units to be"),
         ("model", "units", ["a"], "config.model.units to be"),
         ("data", "test_file", 3, "Received: 3"),

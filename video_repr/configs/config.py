@@ -64,7 +64,7 @@ class ModelConfig:
     future: DecoderKind = "unconditioned"
     first_step: Literal["step", "copy"] = "step"
     scheduled_sampling: float = 0.0
-    forget_bias: float = 1.0
+    forget_bias: float = 2.0
     output_bias: float = -3.0
     dropout: float = 0.0
 
@@ -85,8 +85,8 @@ class TrainingConfig:
         epochs: number of epochs; each ends with a validation and a checkpoint.
         steps_per_epoch: number of updates in an epoch.
         batch_size: sequences in an update.
-        optimizer: "adam", or the authors' "rmsprop" with decay 0.95 and
-            momentum 0.9.
+        optimizer: "nadam" with beta_1 0.85, "adam", or the authors' "rmsprop"
+            with decay 0.95 and momentum 0.9.
         learning_rate: at the beginning.
         schedule: how the learning rate goes on: "linear" falls to 0 at the
             last step, "cosine" too; "constant" stays.
@@ -98,9 +98,9 @@ class TrainingConfig:
     seed: int = 0
     epochs: int = 40
     steps_per_epoch: int = 500
-    batch_size: int = 16
-    optimizer: Literal["adam", "rmsprop"] = "adam"
-    learning_rate: float = 1.5e-3
+    batch_size: int = 32
+    optimizer: Literal["nadam", "adam", "rmsprop"] = "nadam"
+    learning_rate: float = 3e-3
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     clip_norm: float = 100.0
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"

@@ -149,7 +149,19 @@ class VideoSeq2Seq(keras.Model):
 
         That is `BceSumPerFrame` for logistic outputs and `HalfSsePerFrame`
         for others, the sum over the decoders.
+
+        Raises:
+            ValueError: for `jit_compile=True` in a strategy of several
+                replicas, whose step XLA cannot compile.
         """
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        if kwargs.get("jit_compile") is True and replicas > 1:
+            # Keras puts all replicas into one program.
+            raise ValueError(
+                "XLA cannot compile a step over several devices; expected "
+                "jit_compile to be left out or False in a strategy of "
+                f"{replicas} replicas. Received: jit_compile=True"
+            )
         if loss is None:
             loss = {
                 branch: BceSumPerFrame()
