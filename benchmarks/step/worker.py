@@ -6,6 +6,8 @@ Reads lines from its standard input and answers each with a line of JSON.
 import importlib
 import json
 import os
+import pathlib
+import re
 import resource
 import sys
 import time
@@ -19,8 +21,13 @@ def peak_memory(module):
     on_device = module.device_memory()
     if on_device is not None:
         return on_device
-    # Linux counts KiB.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    status = pathlib.Path("/proc/self/status")
+    if status.exists():
+        # Not ru_maxrss, which begins with what the parent process had.
+        (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", status.read_text())
+        return int(peak) * 1024
+    # macOS counts bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def main():
