@@ -116,7 +116,7 @@ class Arguments:
     """Try recipes.
 
     Attributes:
-        tries: names of tries with commas between, all when left out.
+        tries: names of tries, all when left out.
         config: the base.
         digits: source of the glyphs, as in a config.
         minutes: training time of each, without its compilation.

@@ -6,7 +6,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from benchmarks.step.ours import device_memory  # noqa: F401  (the worker asks each module)
+# The worker asks each module for it.
+from benchmarks.step.ours import device_memory  # noqa: F401
 from benchmarks.step.ours import every_step
 from benchmarks.step.ours import set_precision
 from benchmarks.step.work import AbsentError

@@ -83,7 +83,6 @@ def test_a_step_stays_on_its_device_with_known_shapes(conditional):
 
 
 REPLICAS = """
-import sys
 import keras, numpy as np, tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
