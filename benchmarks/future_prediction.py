@@ -9,13 +9,13 @@ with the same FILE it goes on with what is missing in it.
 """
 
 import dataclasses
-import json
 import math
 import pathlib
 import statistics
 
 import tyro
 
+from benchmarks.resume import results_before
 from benchmarks.time_to_quality import curve
 from benchmarks.time_to_quality import work_of
 from benchmarks.train_step import machine
@@ -40,6 +40,7 @@ class Arguments:
     Attributes:
         rows: names of rows, all when left out.
         config: what the rows do not say.
+        units: units of each layer, in place of the config's.
         digits: source of the glyphs, as in a config.
         seeds: seeds of weights and sequences.
         operations: of each training.
@@ -48,6 +49,7 @@ class Arguments:
 
     rows: tuple[str, ...] = tuple(ROWS)
     config: str = "demo"
+    units: tuple[int, ...] = (256,)
     digits: str = "auto"
     seeds: tuple[int, ...] = (0, 1, 2)
     operations: float = 3e13
@@ -84,21 +86,14 @@ def main():
     arguments = tyro.cli(Arguments)
     base = configs.load(arguments.config)
     data = dataclasses.replace(base.data, digits=arguments.digits)
-    base = dataclasses.replace(base, data=data)
+    model = dataclasses.replace(base.model, units=arguments.units)
+    base = dataclasses.replace(base, data=data, model=model)
     asked = {
         "machine": machine(),
         "config": base.to_dict(),
         "operations": arguments.operations,
     }
-    results = []
-    if arguments.json and arguments.json.exists():
-        before = json.loads(arguments.json.read_text())
-        results = before.pop("results")
-        if before != json.loads(json.dumps(asked)):
-            raise SystemExit(
-                "Expected the machine, config and operations of "
-                f"{arguments.json}, or a new file."
-            )
+    results = results_before(arguments.json, asked) or []
     done = {(r["row"], r["seed"]) for r in results}
     for seed in arguments.seeds:
         for row in arguments.rows:

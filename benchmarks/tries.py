@@ -9,7 +9,6 @@ again with the same FILE it goes on with the tries that are missing in it.
 """
 
 import dataclasses
-import json
 import pathlib
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ import keras
 import numpy as np
 import tyro
 
+from benchmarks.resume import results_before
 from benchmarks.train_step import machine
 from video_repr import configs
 from video_repr.configs.data import Data
@@ -196,9 +196,12 @@ def main():
     config = configs.load(arguments.config)
     data = dataclasses.replace(config.data, digits=arguments.digits)
     config = dataclasses.replace(config, data=data)
-    results = {}
-    if arguments.json and arguments.json.exists():
-        results = json.loads(arguments.json.read_text())["results"]
+    asked = {
+        "machine": machine(),
+        "config": config.to_dict(),
+        "minutes": arguments.minutes,
+    }
+    results = results_before(arguments.json, asked) or {}
     for name in arguments.tries:
         if name in results:
             continue
@@ -211,14 +214,7 @@ def main():
             flush=True,
         )
         if arguments.json:
-            write_json(
-                arguments.json,
-                {
-                    "machine": machine(),
-                    "minutes": arguments.minutes,
-                    "results": results,
-                },
-            )
+            write_json(arguments.json, {**asked, "results": results})
 
 
 if __name__ == "__main__":

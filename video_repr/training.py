@@ -71,9 +71,9 @@ def build_model(config):
         future_frames=0 if model.future == "none" else model.future_frames,
         dtype=training.precision,
     )
-    seq2seq.compile(_optimizer(training), jit_compile=training.jit_compile)
     size = config.data.frame_size
     seq2seq.build((None, seq2seq.clip_frames, size, size))
+    seq2seq.compile(_optimizer(training), jit_compile=training.jit_compile)
     return seq2seq
 
 

@@ -66,6 +66,7 @@ def _step(work):
             input_frames=work.input_frames,
             future_frames=work.future_frames,
         )
+        model.build((work.batch, work.frames, work.features))
         model.compile(
             keras.optimizers.Adam(1e-3),
             # XLA compiles no step over several devices.
@@ -73,7 +74,6 @@ def _step(work):
         )
         y = None
     clips = tf.constant(work.clips())
-    model.build(clips.shape)
     return lambda: model.train_on_batch(clips, y, return_dict=True)["loss"]
 
 

@@ -90,6 +90,33 @@ def test_a_try_trains_for_its_time(tiny):
     assert result["reconstruction"] > 0
 
 
+def test_tries_go_on_where_they_stopped_and_not_with_others(
+    tiny, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(configs, "load", lambda name: tiny)
+    file = tmp_path / "tries.json"
+
+    def call(minutes, *names):
+        monkeypatch.setattr(
+            "sys.argv",
+            [
+                *("tries", "--tries", *names, "--minutes", minutes),
+                *("--digits", tiny.data.digits, "--json", str(file)),
+            ],
+        )
+        tries.main()
+        return json.loads(file.read_text())["results"]
+
+    first = call("0.005", "base")
+    both = call("0.005", "base", "256 units")
+    assert list(both) == ["base", "256 units"]
+    assert both["base"] == first["base"]
+    before = file.read_bytes()
+    with pytest.raises(SystemExit, match="Received: other minutes"):
+        call("0.006", "base")
+    assert file.read_bytes() == before
+
+
 def test_rows_of_the_table_cost_the_same(tiny):
     operations = 1000 * time_to_quality.work_of(tiny).flop()
     for row in future_prediction.ROWS:

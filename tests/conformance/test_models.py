@@ -180,6 +180,18 @@ def test_xla_trains_as_without(kind, clips, trained):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
+def test_xla_compiles_the_update_of_a_step_without_it(clips):
+    model = build("autoencoder", jit_compile=False)
+    step = tf.function(model.train_step).get_concrete_function(
+        tf.constant(clips[:, :INPUT])
+    )
+    functions = step.graph.as_graph_def().library.function
+    (update,) = (f for f in functions if f.attr["_XlaMustCompile"].b)
+    operations = {node.op for node in update.node_def}
+    assert "AssignSubVariableOp" in operations
+    assert "MatMul" not in operations
+
+
 @pytest.fixture(params=["mixed_bfloat16", "mixed_float16"])
 def policy(request):
     keras.config.set_dtype_policy(request.param)
@@ -197,8 +209,9 @@ def test_mixed_precision(kind, clips, policy):
     assert_equal_outputs(outputs, build(kind)(clips), atol=0.05)
 
 
-def test_mixed_precision_learns(clips, policy):
-    model = build("composite_conditional_future")
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_mixed_precision_learns(clips, policy, jit_compile):
+    model = build("composite_conditional_future", jit_compile)
     losses = fit(model, clips, epochs=20).history["loss"]
     assert np.isfinite(losses).all()
     assert losses[-1] < losses[0]

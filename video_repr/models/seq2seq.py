@@ -170,12 +170,17 @@ class VideoSeq2Seq(keras.Model):
                 for branch, decoder in self.decoders.items()
             }
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
+        if self.optimizer is None:
+            return
+        if self.built:
+            # Slots made within the first step take a tenth more memory.
+            self.optimizer.build(self.trainable_variables)
+        if replicas == 1 and not (self.jit_compile or self.run_eagerly):
+            _update_in_one_program(self.optimizer)
 
     def compile_from_config(self, config):
         # Keras leaves this to models that override compile.
         self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.built:
-            self.optimizer.build(self.trainable_variables)
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
@@ -357,6 +362,26 @@ def _check_weights(y, arguments):
                 f"{name} needs targets of one's own, "
                 "y=model.targets(clips). Received: y=None"
             )
+
+
+def _update_in_one_program(optimizer):
+    """Lets XLA compile the update of a step that it does not compile.
+
+    Operation by operation, an update reads and writes every weight and moment
+    a dozen times.
+    """
+    apply = optimizer.apply
+
+    def compiled(gradients, variables=None):
+        if not optimizer.built:
+            # XLA makes no variables.
+            with tf.init_scope():
+                optimizer.build(variables)
+        tf.function(
+            lambda gradients: apply(gradients, variables), jit_compile=True
+        )(gradients)
+
+    optimizer.apply = compiled
 
 
 def _in_frame_shape(frames, frame_shape):
