@@ -1,12 +1,14 @@
-"""Data: digits, Moving MNIST, and clips from files."""
+"""Data: digits, Moving MNIST, clips from files, dataset directories."""
 
 from video_repr.data.clips import read_clip
+from video_repr.data.dataset import ClipDataset
 from video_repr.data.digits import Digits
 from video_repr.data.digits import load_digits
 from video_repr.data.moving_mnist import MovingMNIST
 from video_repr.data.moving_mnist import read_sequences
 
 __all__ = [
+    "ClipDataset",
     "Digits",
     "MovingMNIST",
     "load_digits",

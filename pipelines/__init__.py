@@ -1,0 +1,1 @@
+"""Beam pipelines from raw video to dataset directories."""

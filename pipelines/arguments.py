@@ -1,0 +1,90 @@
+"""Arguments that the pipelines share."""
+
+import dataclasses
+import sys
+from typing import Literal
+
+import tyro
+
+from pipelines import sources
+from pipelines.engine import split_arguments
+from video_repr.data import action_lists
+from video_repr.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Input:
+    """What is read.
+
+    Attributes:
+        path: folder of films, or list of films, a path in each line.
+        layout: "folder" for all films below the folder; "list"; "pictures"
+            for folders of .jpg or .png below it; "ucf101" or "hmdb51" for
+            their official layout.
+        lists: folder of the official lists.
+        split: number of the official split, 1 to 3.
+        labels: whether the folder that a film lies in is its class.
+        group_pattern: regular expression whose first group names, in a film's
+            path, what must not be divided between splits.
+    """
+
+    path: str
+    layout: Literal["folder", "list", "pictures", "ucf101", "hmdb51"] = "folder"
+    lists: str | None = None
+    split: Literal[1, 2, 3] = 1
+    labels: bool = False
+    group_pattern: str | None = None
+
+    def find(self):
+        """The `Sources`.
+
+        Raises:
+            InputError: if there are none, or the lists cannot be used.
+        """
+        if self.layout == "list":
+            return sources.listed(self.path)
+        if self.layout in ("folder", "pictures"):
+            return sources.folder(
+                self.path,
+                labels=self.labels,
+                group_pattern=self.group_pattern,
+                pictures=self.layout == "pictures",
+            )
+        if self.lists is None:
+            raise InputError(
+                f"Expected --input.lists, the folder of {self.layout}'s "
+                "official lists. Received: none"
+            )
+        of = getattr(action_lists, self.layout)
+        return sources.official(self.path, self.lists, self.split, of)
+
+
+def main(kind, program, arguments=None):
+    """Runs a pipeline's command.
+
+    Args:
+        kind: dataclass of the arguments, called with the options of Beam.
+        program: name of the module, for messages.
+        arguments: the command line, without the program's name.
+
+    Returns:
+        The exit code: 0 for success, 1 for a job that failed, 2 for input
+        that cannot be used.
+    """
+    from pipelines.job import FailureRateError
+
+    ours, beams = split_arguments(arguments)
+    try:
+        command = tyro.cli(
+            kind,
+            prog=f"python -m {program}",
+            args=ours,
+        )
+        command(beams)
+    except InputError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return 2
+    except FailureRateError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return 1
+    return 0

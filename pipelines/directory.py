@@ -1,0 +1,277 @@
+"""What a dataset directory says of itself."""
+
+import importlib.metadata
+import json
+import math
+
+import numpy as np
+from apache_beam.io.filesystems import FileSystems
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tensorflow_metadata.proto.v0 import statistics_pb2
+
+from pipelines.transforms import write
+from video_repr.data import features as fields
+from video_repr.data.dataset import SPLITS
+
+_PACKAGES = (
+    "apache-beam",
+    "av",
+    "numpy",
+    "opencv-python-headless",
+    "tensorflow",
+    "video_repr",
+)
+
+
+def describe(staging, name, job, told, summaries, splits):
+    """Writes everything but the records; `COMPLETED` last.
+
+    Args:
+        staging: folder of the job, with its finished shards.
+        name: of the dataset.
+        job: a `job.Job`.
+        told: what the records depend on.
+        summaries: of the sources, in the order of their names.
+        splits: split of each media id.
+    """
+    names = sorted(
+        found.path
+        for matched in FileSystems.match(
+            [FileSystems.join(staging, "done", "*.json")]
+        )
+        for found in matched.metadata_list
+    )
+    shards = [write.read_json(name) for name in names]
+    statistics = {}
+    for split in SPLITS:
+        moments = write.Moments()
+        for summary in summaries:
+            if splits[summary["media_id"]] == split and summary["clips"]:
+                moments.merge(write.Moments.from_dict(summary["moments"]))
+        if moments.count:
+            statistics[split] = moments
+    info = {
+        "name": name,
+        "made_by": told,
+        "versions": _versions(),
+        "splits": {
+            split: _split_info(
+                [s for s in summaries if splits[s["media_id"]] == split],
+                statistics[split],
+                job.features,
+            )
+            for split in statistics
+        },
+        "shards": shards,
+        "sources": [
+            {
+                **{k: v for k, v in s.items() if k != "moments"},
+                "split": splits[s["media_id"]],
+            }
+            for s in summaries
+        ],
+        "ignored": list(job.sources.ignored),
+    }
+    failures = [
+        {
+            "path": s["path"],
+            "media_id": s["media_id"],
+            "failed": s["failure"] is not None,
+            "reason": s["failure"] or "; ".join(s["problems"]),
+            "frames_recovered": s["frames"],
+            "clips": s["clips"],
+        }
+        for s in summaries
+        if s["failure"] or s["problems"]
+    ]
+    texts = {
+        "info.json": _json(info),
+        "features.json": _json(job.features.to_dict()),
+        "schema.pbtxt": text_format.MessageToString(schema(job.features)),
+        "failures.jsonl": "".join(json.dumps(f) + "\n" for f in failures),
+        "README.md": card(info, job.features, failures),
+    }
+    folder = FileSystems.join(staging, "shards")
+    for file, text in texts.items():
+        write.write_whole(FileSystems.join(folder, file), text.encode())
+    write.write_whole(
+        FileSystems.join(folder, "stats.pb"),
+        statistics_list(info, statistics, job.features).SerializeToString(
+            deterministic=True
+        ),
+    )
+    write.write_whole(FileSystems.join(folder, "COMPLETED"), b"")
+
+
+def mean_and_std(moments):
+    """Per-channel mean and standard deviation, two arrays."""
+    mean = moments.sums / moments.count
+    variance = moments.squares / moments.count - mean**2
+    return mean, np.sqrt(np.maximum(variance, 0))
+
+
+def schema(features):
+    """The records' `tensorflow_metadata` schema."""
+    result = schema_pb2.Schema()
+    for name, kind, shape in _columns(features):
+        feature = result.feature.add(name=name, type=kind)
+        feature.presence.min_fraction = 1.0
+        feature.presence.min_count = 1
+        if shape is None:
+            feature.value_count.min = 1
+        else:
+            feature.shape.SetInParent()
+    if features.labels:
+        label = next(f for f in result.feature if f.name == fields.LABEL_INDEX)
+        label.int_domain.min = 0
+        label.int_domain.max = len(features.labels) - 1
+        label.int_domain.is_categorical = True
+    return result
+
+
+def statistics_list(info, statistics, features):
+    """The records' `tensorflow_metadata` statistics, a set for each split."""
+    kinds = statistics_pb2.FeatureNameStatistics
+    result = statistics_pb2.DatasetFeatureStatisticsList()
+    for split, moments in statistics.items():
+        counts = info["splits"][split]
+        dataset = result.datasets.add(name=split)
+        dataset.num_examples = counts["clips"]
+        for name, kind, _ in _columns(features):
+            feature = dataset.features.add()
+            feature.path.step.append(name)
+            common = None
+            if name == features.key and not features.is_image:
+                feature.type = kinds.FLOAT
+                numbers = feature.num_stats
+                mean, std = mean_and_std(moments)
+                numbers.mean, numbers.std_dev = float(mean[0]), float(std[0])
+                numbers.min, numbers.max = moments.minimum, moments.maximum
+                numbers.num_zeros = moments.zeros
+                common = numbers.common_stats
+                width = math.prod(features.frame_shape)
+                common.min_num_values = counts["frames"]["min"] * width
+                common.max_num_values = counts["frames"]["max"] * width
+            elif kind == schema_pb2.INT:
+                feature.type = kinds.INT
+                common = feature.num_stats.common_stats
+            else:
+                feature.type = kinds.BYTES
+                common = feature.bytes_stats.common_stats
+            common.num_non_missing = counts["clips"]
+            if not common.max_num_values:
+                common.min_num_values = common.max_num_values = 1
+    return result
+
+
+def card(info, features, failures):
+    """The dataset's README.md."""
+    made_by = info["made_by"]
+    what = "uint8 pixels" if features.is_image else "float32 percepts"
+    lines = [
+        f"# {info['name']}",
+        "",
+        f"Clips of {what}, frames of "
+        f"{' x '.join(map(str, features.frame_shape))}, made by "
+        f"`python -m {made_by['program']}`.",
+        "",
+        "| split | clips | frames a clip | videos | mean | std |",
+        "|---|---|---|---|---|---|",
+    ]
+    for split, counts in info["splits"].items():
+        low, high = counts["frames"]["min"], counts["frames"]["max"]
+        lines.append(
+            f"| {split} | {counts['clips']:,} | "
+            f"{low if low == high else f'{low} to {high}'} | "
+            f"{counts['videos']:,} | {_numbers(counts['mean'])} | "
+            f"{_numbers(counts['std'])} |"
+        )
+    failed = sum(f["failed"] for f in failures)
+    lines += [
+        "",
+        f"{failed} of {len(info['sources'])} sources failed and "
+        f"{len(failures) - failed} were used in part: `failures.jsonl`. "
+        f"{len(info['ignored'])} files were no films by their names.",
+        "",
+    ]
+    if features.labels:
+        lines += [
+            f"{len(features.labels)} classes: {', '.join(features.labels)}.",
+            "",
+        ]
+    lines += [
+        "## Made with",
+        "",
+        *(f"- {n}: {v}" for n, v in made_by["arguments"].items()),
+        *(f"- {n} {v}" for n, v in info["versions"].items()),
+        "",
+        "Each source's size and SHA-256 is in `info.json`, as is each "
+        "shard's. The licence of the clips is that of the videos they come "
+        "from.",
+        "",
+        "## Read it",
+        "",
+        "```python",
+        "from video_repr.data import ClipDataset",
+        "",
+        'clips = ClipDataset("...").clips("train", batch=16, shuffle=True)',
+        "```",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _split_info(summaries, moments, features):
+    used = [s for s in summaries if s["clips"]]
+    mean, std = mean_and_std(moments)
+    return {
+        "clips": sum(s["clips"] for s in used),
+        "videos": len(used),
+        "frames": {
+            "min": min(s["clip_frames"]["min"] for s in used),
+            "max": max(s["clip_frames"]["max"] for s in used),
+        },
+        "bytes": sum(s["written_bytes"] for s in used),
+        "mean": mean.tolist(),
+        "std": std.tolist(),
+        "min": moments.minimum,
+        "max": moments.maximum,
+    }
+
+
+def _columns(features):
+    texts = (
+        fields.DATA_PATH,
+        fields.MEDIA_ID,
+        fields.GROUP,
+        fields.LABEL,
+        fields.EXAMPLE_ID,
+    )
+    numbers = (fields.FRAMES, fields.START, fields.LABEL_INDEX)
+    yield (
+        features.key,
+        schema_pb2.BYTES if features.is_image else schema_pb2.FLOAT,
+        () if features.is_image else None,
+    )
+    for name in texts:
+        yield name, schema_pb2.BYTES, ()
+    for name in numbers:
+        yield name, schema_pb2.INT, ()
+
+
+def _versions():
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _numbers(values):
+    return ", ".join(f"{value:.3f}" for value in values)
+
+
+def _json(values):
+    return json.dumps(values, indent=2) + "\n"

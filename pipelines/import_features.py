@@ -1,0 +1,283 @@
+r"""Features that were computed elsewhere, as a dataset of percepts.
+
+    python -m pipelines.import_features --arrays fc6.npy --index index.csv \
+        --output.path data/fc6/1
+
+`--arrays` is an .npy, .npz or .h5 file of one array `[clips, time,
+features]`, or an .npz or .h5 file of an array `[time, features]` for each
+clip, under its name. `--index` is a CSV file with a line for each clip, in
+the order of the array, and the columns
+
+    clip    its name
+    label   its class; may be left out
+    group   what must not be divided between splits; the clip when left out
+    split   train, validation or test; drawn by the group when left out
+
+Without validation clips in the index they are taken from the training
+groups. Options of Beam follow `--`.
+"""
+
+import contextlib
+import csv
+import dataclasses
+import functools
+import os
+import pathlib
+import sys
+from typing import Literal
+
+import apache_beam as beam
+import h5py
+import numpy as np
+
+from pipelines.arguments import main
+from pipelines.engine import Engine
+from pipelines.job import Job
+from pipelines.job import Output
+from pipelines.sources import Source
+from pipelines.sources import Sources
+from pipelines.transforms.write import WriteParts
+from video_repr.data.dataset import SPLITS
+from video_repr.data.dataset import sha256
+from video_repr.data.features import FLOW
+from video_repr.data.features import RGB
+from video_repr.data.features import Clip
+from video_repr.data.features import Features
+from video_repr.errors import InputError
+
+_COLUMNS = ("clip", "label", "group", "split")
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """Write features from elsewhere into a dataset directory.
+
+    Attributes:
+        arrays: .npy, .npz or .h5 file of the features.
+        index: CSV file of the clips.
+        output: where the dataset goes.
+        stream: what the features are of, RGB frames or optical flow.
+        workers: processes on this machine.
+    """
+
+    arrays: str
+    index: str
+    output: Output
+    stream: Literal["rgb", "flow"] = "rgb"
+    workers: int = 1
+
+    def __call__(self, beam_options=()):
+        """Runs the pipeline."""
+        engine = Engine(self.workers, tuple(beam_options))
+        sources = read_index(self.index, self.arrays)
+        width = check(self.arrays, sources)
+        key = {"rgb": RGB, "flow": FLOW}[self.stream]
+        features = Features(key, (width,), sources.labels)
+        Job(
+            "pipelines.import_features",
+            {
+                "stream": self.stream,
+                "arrays": self.arrays,
+                "arrays_sha256": sha256(self.arrays),
+                "index": self.index,
+                "index_sha256": sha256(self.index),
+            },
+            sources,
+            features,
+            functools.partial(_write, features),
+        ).run(self.output, engine)
+
+
+def _write(features, staging):
+    return beam.ParDo(WriteParts(Rows(), features, staging))
+
+
+class Rows:
+    """Reads the clips of an array."""
+
+    def clips(self, source, decoded):
+        """Yields the one `Clip` of a source."""
+        values = _open(source.path)(source)
+        decoded.frames = len(values)
+        yield Clip(
+            source.media_id,
+            np.asarray(values, np.float32),
+            source.path,
+            0,
+            source.media_id,
+            source.group,
+            source.label,
+        )
+
+
+def read_index(index, arrays):
+    """The `Sources` of an index.
+
+    Raises:
+        InputError: if the index cannot be read or is malformed.
+    """
+    try:
+        with open(index, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            f"Expected a CSV file of clips. Received: {index}: {error}"
+        ) from error
+    columns = set(rows[0]) if rows else set()
+    if not rows or "clip" not in columns or not columns <= set(_COLUMNS):
+        raise InputError(
+            f"Expected the columns {', '.join(_COLUMNS)} in {index}, the "
+            f"first at least, and a line for each clip. Received: "
+            f"{len(rows)} lines of {', '.join(sorted(map(str, columns)))}"
+        )
+    sources = []
+    for number, row in enumerate(rows):
+        where = f"line {number + 2} of {index}"
+        if not row["clip"] or (columns & {"label"} and not row["label"]):
+            raise InputError(
+                f"Expected a clip and its label. Received: {where} without"
+            )
+        if columns & {"split"} and row["split"] not in SPLITS:
+            raise InputError(
+                f"Expected one of the splits {', '.join(SPLITS)}. Received: "
+                f"{row['split']!r} in {where}"
+            )
+        sources.append(
+            Source(
+                arrays,
+                row["clip"],
+                row.get("group") or row["clip"],
+                row.get("label"),
+                row.get("split"),
+                row=number,
+            )
+        )
+    names = [source.media_id for source in sources]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise InputError(
+            f"Expected each clip once in {index}. Received: "
+            f"{min(twice)!r} more often"
+        )
+    labels = sorted({s.label for s in sources if s.label is not None})
+    return Sources(tuple(sources), tuple(labels))
+
+
+def check(arrays, sources):
+    """Refuses arrays that do not fit their index.
+
+    Returns:
+        The number of features.
+
+    Raises:
+        InputError: naming the first clip that is missing, is of another
+            size than the others, or has values that are not finite.
+    """
+    widths = {}
+    read = _open(arrays)
+    if read.clips not in (None, len(sources.sources)):
+        raise InputError(
+            f"Expected as many clips as the index has, "
+            f"{len(sources.sources)}. Received: {read.clips} in {arrays}"
+        )
+    unlisted = read.names - {source.media_id for source in sources.sources}
+    if unlisted:
+        raise InputError(
+            f"Expected a line of the index for each array of {arrays}. "
+            f"Received: {len(unlisted)} without, as {min(unlisted)!r}"
+        )
+    for source in sources.sources:
+        values = read(source)
+        if (
+            values.ndim != 2
+            or not values.size
+            or values.dtype.kind not in "fiu"
+        ):
+            raise InputError(
+                "Expected numbers of shape [time, features] for each clip. "
+                f"Received: {values.dtype} of shape {values.shape} for "
+                f"{source.media_id}"
+            )
+        if not np.isfinite(values).all():
+            raise InputError(
+                "Expected finite features. Received: NaN or infinity in "
+                f"{source.media_id}"
+            )
+        widths.setdefault(values.shape[1], source.media_id)
+    if len(widths) > 1:
+        (a, first), (b, other) = list(widths.items())[:2]
+        raise InputError(
+            f"Expected as many features in each clip. Received: {a} in "
+            f"{first}, {b} in {other}"
+        )
+    return next(iter(widths))
+
+
+def _open(path):
+    try:
+        return _opened(path, os.stat(path).st_mtime_ns)
+    except OSError as error:
+        raise InputError(
+            f"Expected a file of features. Received: {path}: {error.strerror}"
+        ) from error
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(path, modified):
+    return _Arrays(path)
+
+
+class _Arrays:
+    """A file of arrays, opened once a process."""
+
+    def __init__(self, path):
+        self._path = path
+        try:
+            self._arrays = self._load(path)
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise InputError(
+                "Expected an .npy, .npz or .h5 file of features. Received: "
+                f"{path}: {error}"
+            ) from error
+        # One array of all clips, or one for each.
+        self._all = None
+        if isinstance(self._arrays, np.ndarray):
+            self._all = self._arrays
+        elif len(self._arrays) == 1:
+            (only,) = self._arrays.values()
+            if len(only.shape) == 3:
+                self._all = only
+        self.clips = None if self._all is None else len(self._all)
+        self.names = set() if self._all is not None else {*self._arrays}
+
+    def __call__(self, source):
+        """The features of a clip, `[time, features]`."""
+        if self._all is not None:
+            return np.asarray(self._all[source.row])
+        with contextlib.suppress(KeyError):
+            return np.asarray(self._arrays[source.media_id])
+        raise InputError(
+            f"Expected an array for each clip. Received: {self._path} "
+            f"without {source.media_id!r}"
+        )
+
+    @staticmethod
+    def _load(path):
+        suffix = pathlib.Path(path).suffix.lower()
+        if suffix == ".npy":
+            return np.load(path, mmap_mode="r")
+        if suffix == ".npz":
+            return dict(np.load(path))
+        if suffix in (".h5", ".hdf5"):
+            found = {}
+            h5py.File(path, "r").visititems(
+                lambda name, item: found.update(
+                    {name: item} if isinstance(item, h5py.Dataset) else {}
+                )
+            )
+            return found
+        raise ValueError(f"its name ends with {suffix!r}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(Arguments, "pipelines.import_features"))

@@ -1,0 +1,130 @@
+"""Moving MNIST on disk, for those who want files.
+
+    python -m pipelines.moving_mnist --output.path data/moving_mnist/1
+
+The sequences are those that `video_repr.data.MovingMNIST` makes on the fly.
+Options of Beam follow `--`.
+"""
+
+import dataclasses
+import functools
+import sys
+
+import apache_beam as beam
+
+from pipelines.arguments import main
+from pipelines.engine import Engine
+from pipelines.job import Job
+from pipelines.job import Output
+from pipelines.sources import Source
+from pipelines.sources import Sources
+from pipelines.transforms.write import WriteParts
+from video_repr import configs
+from video_repr.configs.data import Data
+from video_repr.data.features import IMAGE
+from video_repr.data.features import Clip
+from video_repr.data.features import Features
+from video_repr.errors import InputError
+
+# A source is so many sequences.
+_BLOCK = 500
+
+
+@dataclasses.dataclass(frozen=True)
+class Sequences:
+    """Makes blocks of sequences.
+
+    Attributes:
+        config: a `configs.Config` of Moving MNIST.
+    """
+
+    config: configs.Config
+
+    def clips(self, source, decoded):
+        """Yields the `Clip`s of a block."""
+        split, _ = source.media_id.split("/")
+        first, count = source.row, int(source.path)
+        made = _data(self.config).sequences(split)
+        for number, values in enumerate(
+            made.sequences(range(first, first + count)), start=first
+        ):
+            decoded.frames += len(values)
+            name = f"{split}/{number:08}"
+            yield Clip(name, values, "MNIST", 0, name, source.group)
+
+
+@functools.lru_cache(maxsize=1)
+def _data(config):
+    return Data.of(config)
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """Write Moving MNIST into a dataset directory.
+
+    Attributes:
+        output: where the dataset goes.
+        data: what the sequences look like.
+        frames: frames of a sequence.
+        train: number of training sequences.
+        seed: of the training sequences.
+        workers: processes on this machine.
+    """
+
+    output: Output
+    data: configs.DataConfig = dataclasses.field(
+        default_factory=configs.DataConfig
+    )
+    frames: int = 20
+    train: int = 10_000
+    seed: int = 0
+    workers: int = 1
+
+    def __call__(self, beam_options=()):
+        """Runs the pipeline."""
+        if self.frames < 2 or self.train < 1:
+            raise InputError(
+                "Expected at least 2 frames and a training sequence. "
+                f"Received: {self.frames} frames, {self.train} sequences"
+            )
+        engine = Engine(self.workers, tuple(beam_options))
+        config = configs.Config(
+            data=self.data,
+            model=configs.ModelConfig(
+                input_frames=1, future_frames=self.frames - 1
+            ),
+            training=configs.TrainingConfig(seed=self.seed),
+        )
+        data = Data.of(config)
+        sources = [
+            Source(
+                str(min(_BLOCK, count - first)),
+                f"{split}/{first:08}",
+                f"{split}/{first:08}",
+                split=split,
+                row=first,
+            )
+            for split, count in (
+                ("train", self.train),
+                ("validation", self.data.validation_sequences),
+                ("test", self.data.test_sequences),
+            )
+            for first in range(0, count, _BLOCK)
+        ]
+        size = self.data.frame_size
+        features = Features(IMAGE, (size, size))
+        Job(
+            "pipelines.moving_mnist",
+            {"config": data.config.to_dict(), "digits": data.digits.describe()},
+            Sources(tuple(sources)),
+            features,
+            functools.partial(_write, Sequences(data.config), features),
+        ).run(self.output, engine)
+
+
+def _write(sequences, features, staging):
+    return beam.ParDo(WriteParts(sequences, features, staging))
+
+
+if __name__ == "__main__":
+    sys.exit(main(Arguments, "pipelines.moving_mnist"))

@@ -1,0 +1,229 @@
+"""What is read: folders of films, lists, UCF-101, HMDB-51, pictures."""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+import re
+
+from apache_beam.io.filesystems import FileSystems
+
+from video_repr.data import action_lists
+from video_repr.errors import InputError
+
+FILMS = (
+    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",
+    ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv",
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A film or a folder of pictures.
+
+    Attributes:
+        path: where it lies, in any of Beam's file systems.
+        media_id: its name, the same on every machine.
+        group: what must not be divided between splits.
+        label: the class, None where there are none.
+        split: "train", "validation" or "test" where a list says so.
+        pictures: whether it is a folder of pictures.
+        row: number of the clip in a file of many.
+    """
+
+    path: str
+    media_id: str
+    group: str
+    label: str | None = None
+    split: str | None = None
+    pictures: bool = False
+    row: int | None = None
+
+    def describe(self):
+        """Size and SHA-256 of the file, for info.json.
+
+        Raises:
+            OSError: if it cannot be read.
+        """
+        if self.pictures or self.row is not None:
+            return {}
+        digest, size = hashlib.sha256(), 0
+        with FileSystems.open(
+            self.path, compression_type="uncompressed"
+        ) as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+                size += len(block)
+        return {"bytes": size, "sha256": digest.hexdigest()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Sources:
+    """The sources of a job.
+
+    Attributes:
+        sources: in the order of their names.
+        labels: names of the classes in the order of their indices.
+        ignored: paths in a folder that are no films by their names.
+    """
+
+    sources: tuple[Source, ...]
+    labels: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if not self.sources:
+            raise InputError(
+                "Expected at least one source. Received: none"
+                + (
+                    f", and {len(self.ignored)} files that are no films by "
+                    f"their names, as {self.ignored[0]}"
+                    if self.ignored
+                    else ""
+                )
+            )
+        seen = {}
+        for source in self.sources:
+            first = seen.setdefault(source.media_id, source.path)
+            if first != source.path:
+                raise InputError(
+                    "Expected each source under a name of its own. Received: "
+                    f"{source.media_id!r} for {first} and for {source.path}"
+                )
+
+
+def folder(path, *, labels=False, group_pattern=None, pictures=False):
+    """The films below a folder.
+
+    Args:
+        path: the folder, in any of Beam's file systems.
+        labels: whether the name of the folder that a film lies in is its
+            class.
+        group_pattern: regular expression whose first group, searched in a
+            film's path below the folder, names its group; each film is its
+            own when None.
+        pictures: whether to look for folders of pictures instead of films.
+
+    Returns:
+        `Sources`.
+
+    Raises:
+        InputError: if there are no films, or a film has no label or group.
+    """
+    files = _files_below(path)
+    is_wanted = _is_picture if pictures else _is_film
+    wanted = sorted(file for file in files if is_wanted(file))
+    ignored = sorted(set(files) - set(wanted))
+    if pictures:
+        wanted = sorted({os.path.dirname(file) for file in wanted})
+    # A directory named like a film is no film, and is said to be none.
+    sources = []
+    for file in wanted:
+        name = os.path.relpath(file, path).replace(os.sep, "/")
+        parts = name.split("/")
+        if labels and len(parts) < 2:
+            raise InputError(
+                "Expected each film in a folder named as its class. "
+                f"Received: {file} in none"
+            )
+        group = name
+        if group_pattern:
+            match = re.search(group_pattern, name)
+            if not match or not match.groups():
+                raise InputError(
+                    f"Expected a name that {group_pattern!r} finds a group "
+                    f"in. Received: {name!r}"
+                )
+            group = match[1]
+        sources.append(
+            Source(
+                file,
+                name,
+                group,
+                label=parts[-2] if labels else None,
+                pictures=pictures,
+            )
+        )
+    names = tuple(sorted({s.label for s in sources})) if labels else ()
+    return Sources(tuple(sources), names, tuple(ignored))
+
+
+def listed(file):
+    """The films of a list: a path in each line.
+
+    Paths that do not begin at the root are relative to the list.
+
+    Raises:
+        InputError: if the list cannot be read or is empty.
+    """
+    try:
+        lines = pathlib.Path(file).read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"Expected a list, a path in each line. Received: {file}: {error}"
+        ) from error
+    base = os.path.dirname(file)
+    paths = [line.strip() for line in lines if line.strip()]
+    return Sources(
+        tuple(
+            Source(os.path.join(base, path), path, path)
+            for path in sorted(set(paths))
+        )
+    )
+
+
+def official(path, lists, split, of):
+    """UCF-101 or HMDB-51 in its official layout.
+
+    Args:
+        path: folder with a folder of films for each class.
+        lists: folder of the official lists.
+        split: 1, 2 or 3.
+        of: `action_lists.ucf101` or `action_lists.hmdb51`.
+
+    Returns:
+        `Sources`; a film that is absent is among them and will fail.
+
+    Raises:
+        InputError: if the lists cannot be used.
+    """
+    labels, videos = of(lists, split)
+    sources = []
+    for video in videos:
+        file = action_lists.find_video(
+            path, video.path, lambda file: FileSystems.exists(str(file))
+        )
+        sources.append(
+            Source(
+                str(file or FileSystems.join(path, video.path)),
+                video.path,
+                video.group,
+                video.label,
+                video.split,
+            )
+        )
+    sources.sort(key=lambda source: source.media_id)
+    return Sources(tuple(sources), labels)
+
+
+def _files_below(path):
+    if os.path.isdir(path):
+        return [
+            os.path.join(parent, name)
+            for parent, folders, files in os.walk(path)
+            # Directories named like films would be missed without a word.
+            for name in (*files, *(f for f in folders if _is_film(f)))
+            if not name.startswith(".")
+        ]
+    (matched,) = FileSystems.match([FileSystems.join(path, "**")])
+    return [found.path for found in matched.metadata_list]
+
+
+def _is_film(path):
+    return path.lower().endswith(FILMS)
+
+
+def _is_picture(path):
+    from pipelines.transforms.decode import PICTURES
+
+    return path.lower().endswith(PICTURES)

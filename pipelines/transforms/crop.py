@@ -1,0 +1,168 @@
+"""Patches cut from the frames of a source."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+
+from pipelines.sources import Source
+from pipelines.transforms import decode
+from pipelines.transforms import sample
+from video_repr.data.features import Clip
+from video_repr.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Frames:
+    """Which frames are read.
+
+    Attributes:
+        rate: frames in a second, resampled; the source's own when None.
+        picture_rate: frames in a second of a folder of pictures.
+        clips_per_video: spans to sample from each video at random, as the
+            paper does with long ones; all of the video when None.
+        clip_seconds: length of such a span.
+        seed: of all that is drawn.
+    """
+
+    rate: float | None = None
+    picture_rate: float = 25.0
+    clips_per_video: int | None = None
+    clip_seconds: float = 10.0
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("rate", "picture_rate", "clips_per_video", "clip_seconds"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InputError(f"Expected {name} above 0. Received: {value}")
+
+    def read(self, source: Source, decoded):
+        """Yields `(span, seconds, frame)` of a source, frames av's."""
+        if source.pictures:
+            frames = decode.pictures(source.path, self.picture_rate, decoded)
+            yield from self._spans(source, frames, None)
+            return
+        with decode.local_file(source.path) as path:
+            frames = decode.film(path, decoded)
+            duration = decode.duration(path) if self.clips_per_video else None
+            yield from self._spans(source, frames, duration)
+
+    def _spans(self, source, frames, duration):
+        spans = None
+        if self.clips_per_video and duration is not None:
+            spans = sample.random_spans(
+                duration,
+                self.clips_per_video,
+                self.clip_seconds,
+                sample.rng_of(self.seed, "spans", source.media_id),
+            )
+        # Resampled first: a span then holds the same frames wherever it is.
+        yield from sample.in_spans(sample.at_rate(frames, self.rate), spans)
+
+
+@dataclasses.dataclass(frozen=True)
+class Patches:
+    """Square patches at random places, one place for all frames of a clip.
+
+    Attributes:
+        frames: which frames are read.
+        clip_frames: frames of a clip.
+        size: height and width of a patch in pixels.
+        grey: whether patches are grey rather than RGB.
+        crops: clips that are cut at once from the same frames.
+        motion: patches whose mean absolute difference between one frame and
+            the next, in [0, 1], is smaller are left out; 0 leaves none out.
+    """
+
+    frames: Frames
+    clip_frames: int = 29
+    size: int = 32
+    grey: bool = False
+    crops: int = 1
+    motion: float = 0.0
+
+    def __post_init__(self):
+        for name in ("clip_frames", "size", "crops"):
+            if getattr(self, name) < 1:
+                raise InputError(
+                    f"Expected {name} of at least 1. Received: "
+                    f"{getattr(self, name)}"
+                )
+        if not 0 <= self.motion <= 1:
+            raise InputError(
+                f"Expected motion from 0 to 1. Received: {self.motion}"
+            )
+
+    @property
+    def frame_shape(self):
+        """Shape of a patch."""
+        return (self.size, self.size, *(() if self.grey else (3,)))
+
+    def clips(self, source: Source, decoded):
+        """Yields the `Clip`s of a source."""
+        clip_number = itertools.count()
+        frames, patches, key, start = 0, None, None, 0.0
+        still = too_small = 0
+        for span, seconds, frame in self.frames.read(source, decoded):
+            if min(frame.width, frame.height) < self.size:
+                too_small += 1
+                continue
+            # A clip has one size, and lies in one span.
+            if (span, frame.width, frame.height) != key:
+                key, frames = (span, frame.width, frame.height), 0
+            if not frames:
+                number, start = next(clip_number), seconds
+                rows, columns = self._places(source, number, frame)
+                patches = np.empty(
+                    (self.crops, self.clip_frames, *self.frame_shape), np.uint8
+                )
+            pixels = frame.to_ndarray(format="gray" if self.grey else "rgb24")
+            for crop, (row, column) in enumerate(
+                zip(rows, columns, strict=True)
+            ):
+                patches[crop, frames] = pixels[
+                    row : row + self.size, column : column + self.size
+                ]
+            frames += 1
+            if frames < self.clip_frames:
+                continue
+            frames = 0
+            for crop, values in enumerate(patches):
+                if self.motion and motion_of(values) < self.motion:
+                    still += 1
+                    continue
+                yield Clip(
+                    f"{source.media_id}/{number:06}/{crop}",
+                    values,
+                    source.path,
+                    round(start * 1e6),
+                    source.media_id,
+                    source.group,
+                    source.label,
+                )
+        if too_small:
+            decoded.problems.append(
+                f"{too_small} frames are smaller than {self.size} px"
+            )
+        if still:
+            decoded.problems.append(f"{still} clips hardly move")
+        if decoded.frames < self.clip_frames:
+            decoded.problems.append(
+                f"{decoded.frames} frames are less than a clip's "
+                f"{self.clip_frames}"
+            )
+
+    def _places(self, source, number, frame):
+        rng = sample.rng_of(self.frames.seed, "places", source.media_id, number)
+        return (
+            rng.integers(0, frame.height - self.size + 1, self.crops),
+            rng.integers(0, frame.width - self.size + 1, self.crops),
+        )
+
+
+def motion_of(clip):
+    """Mean absolute difference between frames and the next, in [0, 1]."""
+    if len(clip) < 2:
+        return 0.0
+    return float(np.abs(np.diff(clip.astype(np.int16), axis=0)).mean() / 255)

@@ -1,0 +1,305 @@
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tensorflow_metadata.proto.v0 import statistics_pb2
+
+from video_repr.data import ClipDataset
+from video_repr.data import read_clip
+
+
+def read_all(path):
+    dataset = ClipDataset(path)
+    return [
+        {**example, "split": split}
+        for split in dataset.info["splits"]
+        for example in dataset.examples(split).as_numpy_iterator()
+    ]
+
+
+def test_a_patch_is_one_place_of_the_film(cut, films, tmp_path):
+    assert cut("--crops", 2) == 0
+    examples = read_all(tmp_path / "cut/1")
+    # 9, 12 and 15 frames give 2, 3 and 3 clips, twice.
+    assert len(examples) == 2 * 2 * (2 + 3 + 3)
+    places = set()
+    for example in examples:
+        film = read_clip(films / example["media_id"].decode(), grey=False)
+        start = round(example["start"] / 1e6 * 10)
+        frames = film[start : start + 4]
+        windows = np.lib.stride_tricks.sliding_window_view(
+            frames, (16, 16), axis=(1, 2)
+        )
+        # [time, row, column, channel, 16, 16]
+        patch = np.moveaxis(example["clip"], -1, 1)[:, None, None]
+        (found,) = np.argwhere((windows == patch).all(axis=(0, 3, 4, 5)))
+        places.add(tuple(found))
+    assert len(places) > len(examples) // 2
+
+
+def test_what_a_directory_says_of_itself(cut, tmp_path):
+    assert cut("--input.labels", "--grey") == 0
+    path = tmp_path / "cut/1"
+    examples = read_all(path)
+    info = ClipDataset(path).info
+    for split, told in info["splits"].items():
+        pixels = np.stack(
+            [e["clip"] for e in examples if e["split"] == split]
+        ).astype(float)
+        assert told["clips"] == len(pixels)
+        assert told["mean"] == pytest.approx([pixels.mean()])
+        assert told["std"] == pytest.approx([pixels.std()])
+    assert ClipDataset(path).labels == ("run", "walk")
+    for example in examples:
+        label = ("run", "walk")[example["label"]]
+        assert example["media_id"].decode().startswith(label)
+    schema = text_format.Parse(
+        (path / "schema.pbtxt").read_text(), schema_pb2.Schema()
+    )
+    names = {feature.name for feature in schema.feature}
+    (shard, *_) = sorted(path.glob("*.tfrecord"))
+    record = next(tf.data.TFRecordDataset(str(shard)).as_numpy_iterator())
+    assert names == set(tf.train.Example.FromString(record).features.feature)
+    statistics = statistics_pb2.DatasetFeatureStatisticsList.FromString(
+        (path / "stats.pb").read_bytes()
+    )
+    assert {d.name: d.num_examples for d in statistics.datasets} == {
+        split: told["clips"] for split, told in info["splits"].items()
+    }
+    assert "6 of 6" not in (path / "README.md").read_text()
+
+
+def test_groups_stay_together(cut, tmp_path):
+    pattern = r"_(g\d)_"
+    shares = ("--output.validation", 0.4, "--output.test", 0.3)
+    assert cut("--input.group-pattern", pattern, *shares) == 0
+    splits = {}
+    for example in read_all(tmp_path / "cut/1"):
+        splits.setdefault(example["group"], set()).add(example["split"])
+    assert set(splits) == {b"g0", b"g1"}
+    assert all(len(split) == 1 for split in splits.values())
+
+
+def test_motion(cut, tmp_path):
+    # The films move; nothing moves by half of the range in each pixel.
+    assert cut("--motion", 0.01) == 0
+    assert cut("--motion", 0.9, out=tmp_path / "still" / "1") == 2
+
+
+def test_random_spans(cut, tmp_path):
+    spans = ("--frames.clips-per-video", 1, "--frames.clip-seconds", 0.5)
+    assert cut(*spans) == 0
+    examples = read_all(tmp_path / "cut/1")
+    # Half a second is 5 frames: one clip of 4.
+    assert len(examples) == 6
+    other = tmp_path / "other" / "1"
+    assert cut(*spans, "--frames.seed", 1, out=other) == 0
+    starts = [sorted(e["start"] for e in read_all(p))
+              for p in (tmp_path / "cut/1", other)]  # fmt: skip
+    assert starts[0] != starts[1]
+
+
+def test_another_rate(cut, tmp_path):
+    # 10 frames a second as 20: each is there twice.
+    assert cut("--frames.rate", 20) == 0
+    for example in read_all(tmp_path / "cut/1"):
+        clip = example["clip"]
+        np.testing.assert_array_equal(clip[0::2], clip[1::2])
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("localhost", 0))
+        return found.getsockname()[1]
+
+
+@pytest.fixture
+def job_service():
+    """Beam's job service: the protocol of Flink, Spark and Dataflow."""
+    port = free_port()
+    service = subprocess.Popen(
+        [
+            *(sys.executable, "-m"),
+            "apache_beam.runners.portability.local_job_service_main",
+            *("--port", str(port)),
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    for _ in range(300):
+        with socket.socket() as ours:
+            if not ours.connect_ex(("localhost", port)):
+                break
+        time.sleep(0.1)
+    yield f"localhost:{port}"
+    service.terminate()
+    service.wait()
+
+
+def test_the_same_bytes_on_every_engine(cut, tmp_path, sums, job_service):
+    assert cut() == 0
+    engines = {
+        "again": (),
+        "two processes": ("--workers", "2"),
+        "portable": (
+            "--",
+            "--runner=PortableRunner",
+            f"--job_endpoint={job_service}",
+            "--environment_type=LOOPBACK",
+        ),
+    }
+    expected = sums(tmp_path / "cut/1")
+    assert any(name.endswith(".tfrecord") for name in expected)
+    for name, options in engines.items():
+        out = tmp_path / name / "cut" / "1"
+        assert cut(*options, out=out) == 0
+        assert sums(out) == expected, name
+
+
+def test_what_is_there_is_kept(cut, tmp_path, sums, capsys):
+    out = tmp_path / "cut/1"
+    assert cut() == 0
+    before = sums(out)
+    assert cut() == 0
+    assert "complete already" in capsys.readouterr().out
+    assert cut("--crops", 2) == 2
+    assert "made with other patches" in capsys.readouterr().err
+    assert sums(out) == before
+    assert cut("--crops", 2, "--output.overwrite") == 0
+    assert sums(out) != before
+    other = tmp_path / "other" / "1"
+    other.mkdir(parents=True)
+    (other / "letter.txt").write_text("mine")
+    assert cut(out=other) == 2
+    assert (other / "letter.txt").read_text() == "mine"
+
+
+@pytest.fixture
+def with_a_bad_one(films, tmp_path):
+    folder = tmp_path / "films"
+    for film in sorted(films.rglob("*.mp4")):
+        os.makedirs(folder / film.parent.name, exist_ok=True)
+        (folder / film.parent.name / film.name).symlink_to(film)
+    (folder / "run" / "bad.mp4").write_text("no film")
+    return folder
+
+
+def test_too_many_failures_end_the_job_and_nothing_is_lost(
+    cut, with_a_bad_one, tmp_path, capsys
+):
+    out = tmp_path / "cut/1"
+    assert cut(path=with_a_bad_one) == 1
+    error = capsys.readouterr().err
+    assert "1 of 7 sources failed" in error
+    assert "run/bad.mp4" in error
+    assert not out.exists()
+    parts = sorted(out.parent.glob(".*/parts/*.tfrecord"))
+    times = [part.stat().st_mtime_ns for part in parts]
+    assert len(parts) == 7
+    # Asked for something else, it does not mix the two.
+    assert cut("--crops", 2, path=with_a_bad_one) == 2
+    assert "begun with other patches" in capsys.readouterr().err
+    assert [part.stat().st_mtime_ns for part in parts] == times
+    rate = ("--output.max-failure-rate", 0.2)
+    assert cut(*rate, path=with_a_bad_one) == 0
+    assert "7 of 7 sources are done already" in capsys.readouterr().out
+    (failure,) = map(
+        json.loads, (out / "failures.jsonl").read_text().splitlines()
+    )
+    assert failure["media_id"] == "run/bad.mp4"
+    assert failure["failed"]
+    assert "Invalid data" in failure["reason"]
+    assert not list(out.parent.glob(".*"))
+
+
+def test_no_clip_at_all(cut, tmp_path, capsys):
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    assert cut(path=folder) == 2
+    assert "Expected at least one source" in capsys.readouterr().err
+    (folder / "a.mp4").write_bytes(b"")
+    assert cut("--output.max-failure-rate", 1, path=folder) == 2
+    assert "1 sources without any" in capsys.readouterr().err
+    assert not (tmp_path / "cut/1").exists()
+
+
+KILLED = """
+import sys
+from pipelines import arguments, patches
+from pipelines.transforms import crop
+
+count = 0
+clips = crop.Patches.clips
+def slow(self, source, decoded):
+    global count
+    count += 1
+    if count == 4:
+        print("now", flush=True)
+        import time
+        time.sleep(60)
+    yield from clips(self, source, decoded)
+crop.Patches.clips = slow
+arguments.main(patches.Arguments, "pipelines.patches", sys.argv[1:])
+"""
+
+
+def test_a_job_that_is_killed_goes_on(cut, films, tmp_path, sums):
+    out = tmp_path / "cut/1"
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-c", KILLED, "--input.path", str(films)),
+            *("--output.path", str(out), "--clip-frames", "4"),
+            *("--size", "16"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=pathlib.Path(__file__).parents[2],
+        text=True,
+    )
+    for line in process.stdout:
+        if line == "now\n":
+            break
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not out.exists()
+    assert len(list(out.parent.glob(".*/parts/*.json"))) == 3
+    assert cut() == 0
+    whole = tmp_path / "whole" / "cut" / "1"
+    assert cut(out=whole) == 0
+    assert sums(out) == sums(whole)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--size", 0), "size of at least 1. Received: 0"),
+        (("--frames.rate", -1), "rate above 0. Received: -1"),
+        (("--motion", 2), "motion from 0 to 1. Received: 2"),
+        (("--workers", 0), "at least one worker. Received: 0"),
+        (("--output.validation", 1), "groups to train on"),
+        (("--output.shard-mb", 0), "at least 1 MB. Received: 0"),
+        (("--input.layout", "ucf101"), "the folder of ucf101's official"),
+        (("--input.layout", "list"), "a path in each line. Received"),
+        (("--input.group-pattern", "x(y)z"), "finds a group in"),
+        (("--", "--runner=DaskRunner"), "loses data without an error"),
+        (
+            ("--workers", 2, "--", "--runner=PrismRunner"),
+            "Received: 2 workers and PrismRunner",
+        ),
+    ],
+)
+def test_bad_arguments(cut, tmp_path, capsys, arguments, message):
+    assert cut(*arguments) == 2
+    error = capsys.readouterr().err
+    assert message in " ".join(error.replace("│", " ").split())
+    assert not (tmp_path / "cut").exists()

@@ -1,0 +1,280 @@
+"""Reading a dataset directory: deterministic, without Beam or PyAV.
+
+<data_dir>/<name>/<version>/
+<name>-train-00000-of-00010.tfrecord ...
+info.json      what made it: arguments, versions, sources, counts
+features.json  what a record holds
+schema.pbtxt, stats.pb   tensorflow-metadata protos
+failures.jsonl a line per source that failed
+README.md      dataset card
+COMPLETED      written last
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+from video_repr.data.features import Features
+from video_repr.errors import InputError
+
+SPLITS = ("train", "validation", "test")
+_SHUFFLED = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipDataset:
+    """A dataset directory.
+
+    Example:
+    >>> dataset = ClipDataset("data/films/1")
+    >>> clips = dataset.clips("train", clip_length=29, batch=16, shuffle=True)
+    >>> model.fit(clips, epochs=10)
+
+    Attributes:
+        path: the directory.
+
+    Raises:
+        InputError: if it is missing, not completed, or not whole.
+    """
+
+    path: pathlib.Path
+
+    def __post_init__(self):
+        path = pathlib.Path(self.path)
+        object.__setattr__(self, "path", path)
+        if not path.is_dir():
+            raise InputError(
+                f"Expected a dataset directory. Received: {str(path)!r}, "
+                "which does not exist"
+            )
+        if not (path / "COMPLETED").is_file():
+            raise InputError(
+                "Expected a dataset that was written to its end. Received: "
+                f"{str(path)!r} without its file COMPLETED"
+            )
+        for shard in self.info["shards"]:
+            file = path / shard["name"]
+            size = file.stat().st_size if file.is_file() else None
+            if size != shard["bytes"]:
+                raise InputError(
+                    f"Expected {file} of {shard['bytes']} bytes. Received: "
+                    + ("none" if size is None else f"{size} bytes")
+                )
+
+    @functools.cached_property
+    def info(self):
+        """The content of info.json."""
+        return self._json("info.json")
+
+    @functools.cached_property
+    def features(self):
+        """What a record holds, `features.Features`."""
+        try:
+            return Features.from_dict(self._json("features.json"))
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                f"Expected a whole features.json in {self.path}. Received: "
+                f"one without {error}"
+            ) from error
+
+    @property
+    def labels(self):
+        """Names of the classes in the order of their indices."""
+        return self.features.labels
+
+    def examples(self, split, *, shuffle=False, seed=0):
+        """The records of a split, whole and one by one.
+
+        Args:
+            split: "train", "validation" or "test".
+            shuffle: whether their order is drawn, anew for every epoch.
+            seed: what it is drawn from.
+
+        Returns:
+            A `tf.data.Dataset` of dicts as `Features.parse` returns.
+
+        Raises:
+            InputError: if the dataset has no such split.
+            tf.errors.InvalidArgumentError: while it is read, naming a file
+                whose bytes are not those that were written.
+        """
+        clips = self._split(split)["clips"]
+        shards = [s for s in self.info["shards"] if s["split"] == split]
+        names = tf.data.Dataset.from_tensor_slices(
+            [str(self.path / s["name"]) for s in shards]
+        )
+        if shuffle:
+            names = names.shuffle(len(shards), seed=seed)
+        sums = {str(self.path / s["name"]): s["sha256"] for s in shards}
+
+        def records(name):
+            checked = tf.numpy_function(
+                functools.partial(_check, sums), [name], tf.string
+            )
+            return tf.data.TFRecordDataset(tf.ensure_shape(checked, ()))
+
+        serialized = names.interleave(records, cycle_length=4)
+        if shuffle:
+            serialized = serialized.shuffle(min(clips, _SHUFFLED), seed=seed)
+        return serialized.map(
+            self.features.parse, tf.data.AUTOTUNE, deterministic=True
+        )
+
+    def clips(
+        self,
+        split,
+        *,
+        clip_length=None,
+        stride=None,
+        batch=None,
+        shuffle=False,
+        seed=0,
+        labels=False,
+    ):
+        """Clips of one length, cut from the records of a split.
+
+        Args:
+            split: "train", "validation" or "test".
+            clip_length: frames of a clip; the records' own length, if they
+                are equally long, when None.
+            stride: frames between the starts of a record's clips;
+                `clip_length` when None.
+            batch: clips in a batch; None gives them one by one. Batches are
+                full when shuffled, so that a training step is compiled once.
+            shuffle: whether their order is drawn, anew for every epoch.
+            seed: what it is drawn from.
+            labels: whether to give pairs of clip and class index.
+
+        Returns:
+            A `tf.data.Dataset` of `[clip_length, *frame_shape]`, or of
+            `[batch, clip_length, *frame_shape]`: uint8 pixels or float32
+            percepts.
+
+        Raises:
+            InputError: if records are shorter than the clips, or have no
+                labels.
+        """
+        frames = self._split(split)["frames"]
+        shortest, longest = frames["min"], frames["max"]
+        if clip_length is None:
+            clip_length = shortest
+            if shortest != longest:
+                raise InputError(
+                    f"Expected a clip_length, for records of {self.path} have "
+                    f"{shortest} to {longest} frames. Received: None"
+                )
+        stride = stride or clip_length
+        for name, value in (("clip_length", clip_length), ("stride", stride)):
+            if value < 1:
+                raise InputError(
+                    f"Expected {name} of at least 1. Received: {value}"
+                )
+        if clip_length > shortest:
+            raise InputError(
+                f"Expected a clip_length of at most {shortest}, the frames of "
+                f"the shortest {split} record of {self.path}. Received: "
+                f"{clip_length}"
+            )
+        if labels and not self.labels:
+            raise InputError(
+                f"Expected a dataset with labels. Received: {self.path}"
+            )
+
+        def windows(example):
+            clip, frame_shape = example["clip"], self.features.frame_shape
+            starts = tf.range(0, tf.shape(clip)[0] - clip_length + 1, stride)
+            cut = tf.map_fn(
+                lambda start: clip[start : start + clip_length],
+                starts,
+                fn_output_signature=tf.TensorSpec(
+                    (clip_length, *frame_shape), clip.dtype
+                ),
+            )
+            label = tf.repeat(example["label"], tf.shape(starts)[0])
+            return tf.data.Dataset.from_tensor_slices(
+                (cut, label) if labels else cut
+            )
+
+        def whole(example):
+            shape = (clip_length, *self.features.frame_shape)
+            clip = tf.ensure_shape(example["clip"], shape)
+            return (clip, example["label"]) if labels else clip
+
+        examples = self.examples(split, shuffle=shuffle, seed=seed)
+        if shortest == longest == clip_length:
+            clips = examples.map(whole, tf.data.AUTOTUNE, deterministic=True)
+        else:
+            clips = examples.flat_map(windows)
+            if shuffle:
+                clips = clips.shuffle(_SHUFFLED, seed=seed)
+        if batch is not None:
+            clips = clips.batch(batch, drop_remainder=shuffle)
+        return clips.prefetch(2)
+
+    def _split(self, split):
+        splits = self.info["splits"]
+        if split not in splits:
+            raise InputError(
+                f"Expected one of the splits {', '.join(splits)} of "
+                f"{self.path}. Received: {split!r}"
+            )
+        return splits[split]
+
+    def _json(self, name):
+        try:
+            return json.loads((self.path / name).read_text())
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"Expected a dataset with a readable {name}. Received: "
+                f"{str(self.path)!r}: {error}"
+            ) from error
+
+
+def load(
+    path,
+    split,
+    clip_length=None,
+    stride=None,
+    batch=None,
+    shuffle=False,
+    seed=0,
+):
+    """Clips of a dataset directory: `ClipDataset(path).clips(split, ...)`."""
+    return ClipDataset(path).clips(
+        split,
+        clip_length=clip_length,
+        stride=stride,
+        batch=batch,
+        shuffle=shuffle,
+        seed=seed,
+    )
+
+
+def sha256(path):
+    """Hexadecimal SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@functools.cache
+def _sum_of(name, size, modified):
+    return sha256(name)
+
+
+def _check(sums, name):
+    """Compares a shard's bytes with what was written, once a process."""
+    path = pathlib.Path(name.decode())
+    status = path.stat()
+    if (
+        _sum_of(str(path), status.st_size, status.st_mtime_ns)
+        != sums[str(path)]
+    ):
+        raise InputError(
+            f"Expected {path} as it was written. Received: other bytes"
+        )
+    return np.array(name, object)
