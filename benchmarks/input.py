@@ -2,8 +2,8 @@
 
     python -m benchmarks.input --json FILE
 
-Takes batches as a training does, from Moving MNIST on the fly and from
-TFRecords on disk, and compares with what the named config's updates eat on
+Takes batches as a training does, from Moving MNIST on the fly and from its
+dataset on disk, and compares with what the named config's updates eat on
 all cores: sequences a second, and processor time a sequence.
 """
 
@@ -12,13 +12,15 @@ import pathlib
 import tempfile
 import time
 
-import numpy as np
 import tensorflow as tf
 import tyro
 
 from benchmarks.train_step import machine
+from pipelines import moving_mnist
+from pipelines.job import Output
 from video_repr import configs
 from video_repr.configs.data import Data
+from video_repr.data import ClipDataset
 from video_repr.files import write_json
 from video_repr.training import build_model
 
@@ -42,35 +44,19 @@ class Arguments:
     json: pathlib.Path | None = None
 
 
-def write_records(path, sequences):
-    """Writes uint8 sequences to a TFRecord file, an Example each."""
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for sequence in sequences:
-            pixels = tf.train.BytesList(value=[sequence.tobytes()])
-            feature = {"pixels": tf.train.Feature(bytes_list=pixels)}
-            example = tf.train.Example(
-                features=tf.train.Features(feature=feature)
-            )
-            writer.write(example.SerializeToString())
-
-
-def read_records(path, shape, batch_size):
-    """Batches of the sequences of a TFRecord file, over and over."""
-
-    def parse(records):
-        fields = {"pixels": tf.io.FixedLenFeature((), tf.string)}
-        pixels = tf.io.parse_example(records, fields)["pixels"]
-        return tf.reshape(
-            tf.io.decode_raw(pixels, tf.uint8), (batch_size, *shape)
-        )
-
-    return (
-        tf.data.TFRecordDataset(str(path))
-        .repeat()
-        .batch(batch_size, drop_remainder=True)
-        .map(parse)
-        .prefetch(4)
-    )
+def records_on_disk(config, count, batch_size, directory):
+    """Endless batches of a dataset of the config's sequences, shuffled."""
+    path = pathlib.Path(directory) / "moving_mnist" / "1"
+    moving_mnist.Arguments(
+        Output(str(path)),
+        dataclasses.replace(
+            config.data, validation_sequences=1, test_sequences=1
+        ),
+        frames=config.model.clip_frames,
+        train=count,
+    )()
+    clips = ClipDataset(path).clips("train", batch=batch_size, shuffle=True)
+    return clips.repeat()
 
 
 def rates(step, times, batch_size):
@@ -98,17 +84,11 @@ def measure(config, updates, batches):
         "update": rates(lambda: model.train_on_batch(clips), updates, size)
     }
     with tempfile.TemporaryDirectory() as directory:
-        path = pathlib.Path(directory) / "sequences.tfrecord"
-        some = sequences.sequences(range(32 * size))
-        write_records(path, some)
         for name, dataset in (
             ("moving mnist", sequences.dataset(size)),
-            ("tfrecords", read_records(path, some.shape[1:], size)),
+            ("tfrecords", records_on_disk(config, 32 * size, size, directory)),
         ):
-            source = iter(dataset)
-            if name == "tfrecords":
-                np.testing.assert_array_equal(next(source), some[:size])
-            result[name] = rates(source.__next__, batches, size)
+            result[name] = rates(iter(dataset).__next__, batches, size)
     update = result["update"]
     for rate in result.values():
         rate["of_update"] = rate["sequences_per_s"] / update["sequences_per_s"]

@@ -17,8 +17,8 @@ from pipelines.arguments import main
 from pipelines.engine import Engine
 from pipelines.job import Job
 from pipelines.job import Output
-from pipelines.transforms.crop import Frames
 from pipelines.transforms.crop import Patches
+from pipelines.transforms.frames import Frames
 from pipelines.transforms.write import WriteParts
 from video_repr.data.features import IMAGE
 from video_repr.data.features import Features
@@ -36,6 +36,8 @@ class Arguments:
         size: height and width of a patch in pixels.
         grey: whether patches are grey rather than RGB.
         crops: clips that are cut at once from the same frames.
+        whole: scale frames until their shorter side fits and cut the centre,
+            rather than patches at random places.
         motion: leave out patches that move less than this from one frame to
             the next, a mean absolute difference in [0, 1].
         workers: processes on this machine.
@@ -48,6 +50,7 @@ class Arguments:
     size: int = 32
     grey: bool = False
     crops: int = 1
+    whole: bool = False
     motion: float = 0.0
     workers: int = 1
 
@@ -60,6 +63,7 @@ class Arguments:
             self.size,
             self.grey,
             self.crops,
+            self.whole,
             self.motion,
         )
         sources = self.input.find()

@@ -8,7 +8,8 @@ from typing import Literal
 import apache_beam as beam
 import numpy as np
 
-from pipelines.transforms.crop import Frames
+from pipelines.transforms.flow import Flow
+from pipelines.transforms.frames import Frames
 from pipelines.transforms.write import Part
 from video_repr.data.features import Clip
 from video_repr.errors import InputError
@@ -23,6 +24,8 @@ class Percepts:
 
     Attributes:
         frames: which frames are read.
+        flow: how the flow that the network reads is computed; None where it
+            reads frames.
         network: name or file of the network, see `convnets.network`.
         weights: its weights; the best that is there when None.
         crops: "centre", or "five" for the mean over the centre and the four
@@ -32,6 +35,7 @@ class Percepts:
     """
 
     frames: Frames
+    flow: Flow | None = None
     network: str = "efficientnet-lite0"
     weights: str | None = None
     crops: Literal["centre", "five"] = "centre"
@@ -52,20 +56,58 @@ class Percepts:
         return {"centre": 1, "five": 5}[self.crops]
 
     def load(self):
-        """The network, once a process."""
-        return _network(self.network, self.weights)
+        """The network, once a process.
 
-    def pictures(self, frame, size):
-        """What the network sees of a frame, uint8 [crops, size, size, 3]."""
+        Raises:
+            InputError: if it does not read what there is.
+        """
+        network = _network(self.network, self.weights)
+        stack = None if self.flow is None else self.flow.stack
+        if network.stack != stack:
+            raise InputError(
+                f"Expected a network that reads {_in_words(stack)}. Received: "
+                f"{self.network}, which reads {_in_words(network.stack)}"
+            )
+        if stack and network.size > min(self.flow.height, self.flow.width):
+            raise InputError(
+                f"Expected flow frames of at least {network.size} px, as "
+                f"{self.network} reads. Received: {self.flow.height} x "
+                f"{self.flow.width}"
+            )
+        return network
+
+    def read(self, source, decoded, size):
+        """What the network sees of a source.
+
+        Yields:
+            `(span, seconds, pictures)`: uint8 `[crops, size, size, 3]`, or
+            `[crops, stack, size, size, 2]` of flow.
+        """
+        frames = self.frames.read(source, decoded)
+        if self.flow is not None:
+            for span, seconds, stack in self.flow.stacks(frames):
+                yield span, seconds, self._crop(stack, size)
+            return
         height, width = (
             round(side * size / _READ) for side in (_HEIGHT, _WIDTH)
         )
-        pixels = frame.reformat(width, height, "rgb24").to_ndarray()
+        for span, seconds, frame in frames:
+            pixels = frame.reformat(width, height, "rgb24").to_ndarray()
+            yield span, seconds, self._crop(pixels, size)
+
+    def _crop(self, pixels, size):
+        height, width = pixels.shape[-3:-1]
         down, right = height - size, width - size
         places = [(down // 2, right // 2)]
         if self.crops == "five":
             places += itertools.product((0, down), (0, right))
-        return np.stack([pixels[y : y + size, x : x + size] for y, x in places])
+        return np.stack(
+            [pixels[..., y : y + size, x : x + size, :] for y, x in places]
+        )
+
+
+def _in_words(stack):
+    return "RGB frames" if stack is None else f"{stack} flow frames"
 
 
 @functools.lru_cache(maxsize=1)
@@ -195,8 +237,9 @@ class WritePercepts(beam.DoFn):
             about = source.describe()
         except OSError as error:
             failure = str(error)
-        frames = iter(
-            () if failure else self._percepts.frames.read(source, part.decoded)
+        size = self._network.size
+        seen = iter(
+            () if failure else self._percepts.read(source, part.decoded, size)
         )
         length = self._percepts.clip_frames
         number, span, count, end = 0, None, 0, None
@@ -204,19 +247,15 @@ class WritePercepts(beam.DoFn):
             # One strange film must not end a job of a million; what goes
             # wrong in the network must.
             try:
-                of, seconds, frame = next(frames, (None, None, None))
-                if frame is not None:
-                    pictures = self._percepts.pictures(
-                        frame, self._network.size
-                    )
+                of, seconds, pictures = next(seen, (None, None, None))
             except Exception as error:
                 failure = str(error) or type(error).__name__
                 break
-            if end and (frame is None or of != span or count == length):
+            if end and (pictures is None or of != span or count == length):
                 # What is left of a span is no clip where clips have a length.
                 end(count if length in (None, count) else 0)
                 end, count, number = None, 0, number + 1
-            if frame is None:
+            if pictures is None:
                 break
             if end is None:
                 receive, end = recording.begin(number, seconds)
@@ -226,9 +265,12 @@ class WritePercepts(beam.DoFn):
             count += 1
         if end:
             end(count if length in (None, count) else 0)
-        if length and part.decoded.frames < length:
+        needed = (length or 1) + (
+            self._percepts.flow.stack if self._percepts.flow else 0
+        )
+        if part.decoded.frames < needed:
             part.decoded.problems.append(
-                f"{part.decoded.frames} frames are less than a clip's {length}"
+                f"{part.decoded.frames} frames are less than a clip's {needed}"
             )
         recording.end(failure, about)
         yield source.media_id

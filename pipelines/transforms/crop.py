@@ -6,64 +6,15 @@ import itertools
 import numpy as np
 
 from pipelines.sources import Source
-from pipelines.transforms import decode
 from pipelines.transforms import sample
+from pipelines.transforms.frames import Frames
 from video_repr.data.features import Clip
 from video_repr.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
-class Frames:
-    """Which frames are read.
-
-    Attributes:
-        rate: frames in a second, resampled; the source's own when None.
-        picture_rate: frames in a second of a folder of pictures.
-        clips_per_video: spans to sample from each video at random, as the
-            paper does with long ones; all of the video when None.
-        clip_seconds: length of such a span.
-        seed: of all that is drawn.
-    """
-
-    rate: float | None = None
-    picture_rate: float = 25.0
-    clips_per_video: int | None = None
-    clip_seconds: float = 10.0
-    seed: int = 0
-
-    def __post_init__(self):
-        for name in ("rate", "picture_rate", "clips_per_video", "clip_seconds"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InputError(f"Expected {name} above 0. Received: {value}")
-
-    def read(self, source: Source, decoded):
-        """Yields `(span, seconds, frame)` of a source, frames av's."""
-        if source.pictures:
-            frames = decode.pictures(source.path, self.picture_rate, decoded)
-            yield from self._spans(source, frames, None)
-            return
-        with decode.local_file(source.path) as path:
-            frames = decode.film(path, decoded)
-            duration = decode.duration(path) if self.clips_per_video else None
-            yield from self._spans(source, frames, duration)
-
-    def _spans(self, source, frames, duration):
-        spans = None
-        if self.clips_per_video and duration is not None:
-            spans = sample.random_spans(
-                duration,
-                self.clips_per_video,
-                self.clip_seconds,
-                sample.rng_of(self.seed, "spans", source.media_id),
-            )
-        # Resampled first: a span then holds the same frames wherever it is.
-        yield from sample.in_spans(sample.at_rate(frames, self.rate), spans)
-
-
-@dataclasses.dataclass(frozen=True)
 class Patches:
-    """Square patches at random places, one place for all frames of a clip.
+    """Square patches, one place for all frames of a clip.
 
     Attributes:
         frames: which frames are read.
@@ -71,6 +22,8 @@ class Patches:
         size: height and width of a patch in pixels.
         grey: whether patches are grey rather than RGB.
         crops: clips that are cut at once from the same frames.
+        whole: whether a patch is the centre of a frame that was scaled until
+            its shorter side fits, rather than a random place.
         motion: patches whose mean absolute difference between one frame and
             the next, in [0, 1], is smaller are left out; 0 leaves none out.
     """
@@ -80,6 +33,7 @@ class Patches:
     size: int = 32
     grey: bool = False
     crops: int = 1
+    whole: bool = False
     motion: float = 0.0
 
     def __post_init__(self):
@@ -89,6 +43,10 @@ class Patches:
                     f"Expected {name} of at least 1. Received: "
                     f"{getattr(self, name)}"
                 )
+        if self.whole and self.crops > 1:
+            raise InputError(
+                f"Expected one crop of whole frames. Received: {self.crops}"
+            )
         if not 0 <= self.motion <= 1:
             raise InputError(
                 f"Expected motion from 0 to 1. Received: {self.motion}"
@@ -105,6 +63,8 @@ class Patches:
         frames, patches, key, start = 0, None, None, 0.0
         still = too_small = 0
         for span, seconds, frame in self.frames.read(source, decoded):
+            if self.whole:
+                frame = self._scaled(frame)
             if min(frame.width, frame.height) < self.size:
                 too_small += 1
                 continue
@@ -153,7 +113,20 @@ class Patches:
                 f"{self.clip_frames}"
             )
 
+    def _scaled(self, frame):
+        scale = self.size / min(frame.width, frame.height)
+        width, height = (
+            max(self.size, round(side * scale))
+            for side in (frame.width, frame.height)
+        )
+        return frame.reformat(width, height)
+
     def _places(self, source, number, frame):
+        if self.whole:
+            return (
+                [(frame.height - self.size) // 2],
+                [(frame.width - self.size) // 2],
+            )
         rng = sample.rng_of(self.frames.seed, "places", source.media_id, number)
         return (
             rng.integers(0, frame.height - self.size + 1, self.crops),

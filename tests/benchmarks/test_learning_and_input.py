@@ -1,5 +1,4 @@
 import dataclasses
-import itertools
 import json
 
 import numpy as np
@@ -55,15 +54,6 @@ def test_the_curve_of_a_single_branch(tiny, branch):
     (point,) = time_to_quality.curve(config, 1e-6, "validation", 1)
     assert point[f"{branch}_bce_sum_per_frame"] > 0
     assert point[f"{other}_bce_sum_per_frame"] is None
-
-
-def test_records_give_back_their_sequences(tmp_path, rng):
-    sequences = rng.integers(0, 256, (5, 2, 3, 3), np.uint8)
-    feeding.write_records(tmp_path / "records", sequences)
-    batches = feeding.read_records(tmp_path / "records", (2, 3, 3), 2)
-    read = np.concatenate(list(itertools.islice(batches, 4)))
-    np.testing.assert_array_equal(read[:5], sequences)
-    np.testing.assert_array_equal(read[5:], sequences[:3])
 
 
 def test_the_input_is_compared_with_updates(tiny):

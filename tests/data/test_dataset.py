@@ -74,7 +74,7 @@ def numpy_of(dataset):
     return list(dataset.as_numpy_iterator())
 
 
-@pytest.mark.parametrize("shape", [(4, 6, 3), (4, 6), (8,)])
+@pytest.mark.parametrize("shape", [(4, 6, 3), (4, 6), (4, 6, 2), (8,)])
 def test_a_record_gives_back_its_clip(rng, shape):
     if len(shape) == 1:
         features = Features(fields.FLOW, shape, ("a", "é"))

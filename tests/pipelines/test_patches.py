@@ -90,6 +90,19 @@ def test_groups_stay_together(cut, tmp_path):
     assert all(len(split) == 1 for split in splits.values())
 
 
+def test_whole_frames(cut, films, tmp_path):
+    assert cut("--whole", "--size", 20) == 0
+    for example in read_all(tmp_path / "cut/1"):
+        film = read_clip(
+            films / example["media_id"].decode(), size=20, grey=False
+        )
+        start = round(example["start"] / 1e6 * 10)
+        difference = film[start : start + 4].astype(int) - example["clip"]
+        # Pillow scales in another way than FFmpeg.
+        assert np.abs(difference).mean() < 12
+    assert cut("--whole", "--crops", 2, out=tmp_path / "two" / "1") == 2
+
+
 def test_motion(cut, tmp_path):
     # The films move; nothing moves by half of the range in each pixel.
     assert cut("--motion", 0.01) == 0

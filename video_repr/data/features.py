@@ -3,7 +3,8 @@
 A record is a `tf.train.Example` of one clip. Keys follow MediaPipe's and the
 Model Garden's.
 
-    image/encoded       the clip as one PNG, its frames one below the other
+    image/encoded       the clip as one PNG, its frames one below the other;
+                        the two channels of flow side by side
     RGB/feature/floats  percepts of the frames, one after the other
     FLOW/feature/floats percepts of their optical flow
     clip/frames         number of frames
@@ -192,9 +193,7 @@ class Features:
         )
         clip = fields[self.key]
         if self.is_image:
-            channels = self.frame_shape[2] if len(self.frame_shape) > 2 else 1
-            clip = tf.io.decode_png(clip, channels=channels)
-            clip = tf.reshape(clip, (-1, *self.frame_shape))
+            clip = _clip(clip, self.frame_shape)
         return {
             "clip": clip,
             "label": fields[LABEL_INDEX],
@@ -207,10 +206,23 @@ class Features:
 
 def _png(clip):
     # One picture a clip is decoded many times faster than one a frame.
-    strip = clip.reshape(-1, clip.shape[2], *clip.shape[3:])
-    if strip.ndim == 2:
-        strip = strip[..., None]
+    *_, height, width, channels = clip.reshape(*clip.shape[:3], -1).shape
+    if channels not in (1, 3, 4):
+        # Pictures have no such channels: they lie side by side.
+        clip = np.moveaxis(clip, -1, 2)
+        width, channels = width * channels, 1
+    strip = clip.reshape(len(clip) * height, width, channels)
     return tf.io.encode_png(strip, compression=1).numpy()
+
+
+def _clip(png, frame_shape):
+    height, width, channels = (*frame_shape, 1)[:3]
+    if channels in (1, 3, 4):
+        strip = tf.io.decode_png(png, channels=channels)
+        return tf.reshape(strip, (-1, *frame_shape))
+    strip = tf.io.decode_png(png, channels=1)
+    strip = tf.reshape(strip, (-1, height, channels, width))
+    return tf.transpose(strip, (0, 1, 3, 2))
 
 
 def _bytes(value):

@@ -40,18 +40,19 @@ class PerceptNetwork:
 
     Attributes:
         name: what it is, for a dataset's card.
-        percepts: function of `[batch, size, size, channels]` float32 pixels
-            from 0 to 255 that returns `[batch, features]`.
+        percepts: function of `[batch, size, size, 3]` float32 pixels from 0
+            to 255, or of `[batch, stack, size, size, 2]` quantised flow, that
+            returns `[batch, features]`.
         size: height and width of the frames that it reads.
         features: number of values of a percept.
-        channels: 3 for RGB.
+        stack: number of flow frames that it reads; None for RGB frames.
     """
 
     name: str
     percepts: Callable
     size: int
     features: int
-    channels: int = 3
+    stack: int | None = None
 
 
 def network(name, weights=None):
@@ -61,7 +62,8 @@ def network(name, weights=None):
         name: "efficientnet-lite0", the 1280 values after its pooling;
             "vgg16-fc6" or "vgg16-fc7", the 4096 of that layer after the
             rectifier; path of a .keras model, which reads pixels from 0 to
-            255 and scales them itself; or anything that `tensorflow_hub`
+            255, or quantised flow as `temporal_network`, and scales them
+            itself; or anything that `tensorflow_hub`
             loads, whose pixels are in [0, 1].
         weights: "imagenet", "random", or a file. The best that is there
             when None: "imagenet".
@@ -130,6 +132,68 @@ def efficientnet_lite0():
     x = normalize(convolve(x, 1280, 1, 1, "_conv_head"), "_bn1")
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     return keras.Model(inputs, x, name="efficientnet_lite0")
+
+
+def temporal_network(classes, stack=10, dropout=0.9):
+    """The two-stream method's temporal network (Simonyan, Zisserman 2014).
+
+    Reads quantised flow, `[batch, stack, 224, 224, 2]` from 0 to 255, 128
+    being none, as `pipelines.percepts --stream flow` writes it, and returns
+    logits `[batch, classes]`. Train it with `compile` and `fit` on a labelled
+    flow dataset; the percepts of the paper are the 4096 values of its layer
+    "fc6": `temporal_percepts`.
+
+    Args:
+        classes: number of classes.
+        stack: flow frames that it reads at once.
+        dropout: of its two hidden layers.
+    """
+    inputs = keras.Input((stack, 224, 224, 2))
+    x = keras.layers.Rescaling(1 / 127, offset=-128 / 127)(inputs)
+    x = keras.layers.Permute((2, 3, 1, 4))(x)
+    x = keras.layers.Reshape((224, 224, 2 * stack))(x)
+    for name, filters, kernel, stride, pool in (
+        ("conv1", 96, 7, 2, True),
+        ("conv2", 256, 5, 2, True),
+        ("conv3", 512, 3, 1, False),
+        ("conv4", 512, 3, 1, False),
+        ("conv5", 512, 3, 1, True),
+    ):
+        x = keras.layers.Conv2D(
+            filters, kernel, stride, "same", activation="relu", name=name
+        )(x)
+        if name == "conv1":
+            # In place of a response normalisation across channels.
+            x = keras.layers.LayerNormalization(name="norm1")(x)
+        if pool:
+            x = keras.layers.MaxPooling2D(2, name=f"pool{name[-1]}")(x)
+    x = keras.layers.Flatten()(x)
+    for name, units in (("fc6", 4096), ("fc7", 2048)):
+        x = keras.layers.Dense(units, activation="relu", name=name)(x)
+        x = keras.layers.Dropout(dropout)(x)
+    outputs = keras.layers.Dense(classes, name="logits")(x)
+    return keras.Model(inputs, outputs, name="temporal_network")
+
+
+def temporal_percepts(network):
+    """The part of a `temporal_network` up to its layer fc6."""
+    return keras.Model(network.input, network.get_layer("fc6").output)
+
+
+def from_colour(kernel, channels):
+    """First-layer weights for flow from those of an RGB network.
+
+    Args:
+        kernel: `[height, width, 3, filters]`.
+        channels: of the flow, two a frame.
+
+    Returns:
+        `[height, width, channels, filters]`: the mean over the colours, for
+        each channel the same, so scaled that a picture that is the same in
+        all channels gives what the RGB network makes of it.
+    """
+    mean = np.asarray(kernel).mean(axis=2, keepdims=True)
+    return np.repeat(mean, channels, axis=2) * (3 / channels)
 
 
 def _lite0(weights):
@@ -224,18 +288,26 @@ def _from_keras(path):
             f"loaded: {error}"
         ) from error
     inputs, outputs = model.input_shape, model.output_shape
-    if len(inputs) != 4 or inputs[1] != inputs[2] or inputs[3] != 3:
+    size = inputs[-2] if len(inputs) > 2 else None
+    # [batch, size, size, 3] or [batch, stack, size, size, 2].
+    frames = len(inputs) == 4 and inputs[1:] == (size, size, 3)
+    flow = len(inputs) == 5 and inputs[2:] == (size, size, 2)
+    if size is None or not (frames or flow):
         raise InputError(
-            "Expected a model of square RGB frames. Received: "
-            f"{path}, which reads {inputs}"
+            "Expected a model of square RGB frames or of stacked flow. "
+            f"Received: {path}, which reads {inputs}"
         )
-    if len(outputs) != 2 or None in (inputs[1], outputs[1]):
+    if len(outputs) != 2 or outputs[1] is None:
         raise InputError(
-            "Expected a model of known sizes, [batch, size, size, 3] to "
-            f"[batch, features]. Received: {path}, {inputs} to {outputs}"
+            "Expected a model of percepts, [batch, features]. Received: "
+            f"{path}, whose outputs are {outputs}"
         )
     return PerceptNetwork(
-        path, lambda x: model(x, training=False), inputs[1], outputs[1]
+        path,
+        lambda x: model(x, training=False),
+        size,
+        outputs[1],
+        inputs[1] if flow else None,
     )
 
 

@@ -1,0 +1,269 @@
+"""What the pipelines cost beside the work that cannot be spared.
+
+    python -m benchmarks.pipelines --json FILE
+
+Each figure is a ratio of two measurements of one run, the median over
+`repeats`:
+
+    patches_vs_decode     frame rate of pipelines.patches in one process, of
+                          that of a loop that decodes and crops
+    two_workers_vs_one    frame rate of two workers, of one's
+    percepts_vs_network   frame rate of pipelines.percepts, of that of the
+                          network alone at its best batch size
+    memory_10min_vs_1min  peak memory with a film of ten minutes, of that
+                          with one minute, 720p
+    reading_vs_model      sequences a second read from a dataset, of those
+                          that the demo's updates eat
+
+The films are generated, or those of a folder.
+"""
+
+import contextlib
+import dataclasses
+import io
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import av
+import numpy as np
+import tyro
+
+from benchmarks import input as feeding
+from benchmarks.train_step import machine
+from pipelines import patches
+from pipelines import percepts
+from pipelines.arguments import Input
+from pipelines.job import Output
+from pipelines.transforms import sample
+from video_repr import configs
+from video_repr.files import write_json
+from video_repr.models import convnets
+
+_MEASURES = (
+    "patches_vs_decode",
+    "two_workers_vs_one",
+    "percepts_vs_network",
+    "memory_10min_vs_1min",
+    "reading_vs_model",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """Measure the pipelines.
+
+    Attributes:
+        measures: names of figures, all when left out.
+        films: folder of films in place of generated ones.
+        minutes: of one worker's job in two_workers_vs_one.
+        weights: of efficientnet-lite0; a file, or "random".
+        digits: source of the glyphs of reading_vs_model.
+        repeats: pairs of measurements.
+        json: file to write.
+    """
+
+    measures: tuple[str, ...] = _MEASURES
+    films: pathlib.Path | None = None
+    minutes: float = 2.0
+    weights: str = "random"
+    digits: str = "auto"
+    repeats: int = 3
+    json: pathlib.Path | None = None
+
+
+def write_film(path, seconds, height, width, rate=30):
+    """A film of noise that moves; packets repeat after ten seconds."""
+    rng = np.random.default_rng(0)
+    span = min(seconds, 10) * rate
+    field = rng.integers(0, 256, (height // 8 + 1, width // 8 + span, 3))
+    field = field.astype(np.uint8).repeat(8, axis=0).repeat(8, axis=1)
+    encoded = io.BytesIO()
+    with av.open(encoded, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for t in range(span):
+            pixels = np.ascontiguousarray(field[:height, 2 * t : 2 * t + width])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels)))
+        container.mux(stream.encode())
+    with av.open(str(path), "w") as container:
+        added = None
+        for again in range(seconds * rate // span):
+            encoded.seek(0)
+            with av.open(encoded) as part:
+                source = part.streams.video[0]
+                if added is None:
+                    added = container.add_stream_from_template(source)
+                shift = round(again * span / rate / source.time_base)
+                for packet in part.demux(source):
+                    if packet.dts is None:
+                        continue
+                    packet.pts += shift
+                    packet.dts += shift
+                    packet.stream = added
+                    container.mux(packet)
+
+
+def films_of(folder):
+    """Paths of the films below a folder."""
+    return sorted(p for p in folder.rglob("*") if p.is_file())
+
+
+def decode_and_crop(films, size=32):
+    """Frames a second of what patches cannot be had without."""
+    frames, start = 0, time.perf_counter()
+    for film in films:
+        rng = sample.rng_of(film)
+        with av.open(str(film)) as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "NONE"
+            for frame in container.decode(stream):
+                pixels = frame.to_ndarray(format="rgb24")
+                y = rng.integers(0, frame.height - size + 1)
+                x = rng.integers(0, frame.width - size + 1)
+                pixels[y : y + size, x : x + size].copy()
+                frames += 1
+    return frames / (time.perf_counter() - start), frames
+
+
+def seconds_of(command):
+    """How long a pipeline's command takes, its words not printed."""
+    start = time.perf_counter()
+    with contextlib.redirect_stderr(io.StringIO()):
+        command()
+    return time.perf_counter() - start
+
+
+def cut(folder, directory, **options):
+    """The command of pipelines.patches on a folder."""
+    return patches.Arguments(
+        Input(str(folder)),
+        Output(
+            str(pathlib.Path(tempfile.mkdtemp(dir=directory)) / "films" / "1"),
+            max_failure_rate=1.0,
+        ),
+        **options,
+    )
+
+
+def patches_vs_decode(arguments, folder, directory):
+    seconds_of(cut(folder, directory))
+    ratios = []
+    for _ in range(arguments.repeats):
+        rate, frames = decode_and_crop(films_of(folder))
+        spent = seconds_of(cut(folder, directory))
+        ratios.append(frames / spent / rate)
+        print(f"  decoding {rate:.0f}, patches {frames / spent:.0f} frames/s")
+    return statistics.median(ratios)
+
+
+def two_workers_vs_one(arguments, folder, directory):
+    many = pathlib.Path(directory) / "many"
+    many.mkdir()
+    once = seconds_of(cut(folder, directory))
+    copies = max(1, round(60 * arguments.minutes / once * 1.2))
+    for film in films_of(folder):
+        for copy in range(copies):
+            (many / f"{copy:04}-{film.name}").symlink_to(film.resolve())
+    one = seconds_of(cut(many, directory))
+    two = seconds_of(cut(many, directory, workers=2))
+    print(f"  one worker {one:.0f} s, two {two:.0f} s")
+    return one / two
+
+
+def percepts_vs_network(arguments, folder, directory):
+    import tensorflow as tf
+
+    network = convnets.network("efficientnet-lite0", arguments.weights)
+    run = tf.function(network.percepts, reduce_retracing=True)
+
+    def rate(batch):
+        pictures = np.zeros((batch, 224, 224, 3), np.float32)
+        run(pictures)
+        start = time.perf_counter()
+        for _ in range(max(1, 256 // batch)):
+            run(pictures).numpy()
+        return max(1, 256 // batch) * batch / (time.perf_counter() - start)
+
+    best = max((8, 16, 32, 64), key=rate)
+    _, frames = decode_and_crop(films_of(folder))
+
+    def command():
+        return percepts.Arguments(
+            Input(str(folder)),
+            Output(
+                str(pathlib.Path(tempfile.mkdtemp(dir=directory)) / "p" / "1"),
+                max_failure_rate=1.0,
+            ),
+            network="efficientnet-lite0",
+            weights=arguments.weights,
+            batch=best,
+        )
+
+    seconds_of(command())
+    ratios = []
+    for _ in range(arguments.repeats):
+        alone, spent = rate(best), seconds_of(command())
+        ratios.append(frames / spent / alone)
+        print(
+            f"  network {alone:.0f} at batches of {best}, percepts "
+            f"{frames / spent:.0f} frames/s"
+        )
+    return statistics.median(ratios)
+
+
+def memory_10min_vs_1min(arguments, folder, directory):
+    peaks = []
+    for minutes in (1, 10):
+        path = pathlib.Path(directory) / f"{minutes}min"
+        path.mkdir()
+        write_film(path / "film.mp4", 60 * minutes, 720, 1280)
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "pipelines.patches"),
+                *("--input.path", str(path)),
+                *("--output.path", str(path / "out" / "1")),
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise SystemExit("pipelines.patches failed")
+        peaks.append(usage.ru_maxrss / 1024)
+        print(f"  {minutes} min: {peaks[-1]:.0f} MB")
+    return peaks[1] / peaks[0]
+
+
+def reading_vs_model(arguments, folder, directory):
+    config = configs.load("demo")
+    data = dataclasses.replace(config.data, digits=arguments.digits)
+    config = dataclasses.replace(config, data=data)
+    result = feeding.measure(config, updates=30, batches=300)
+    return result["tfrecords"]["of_update"]
+
+
+def main():
+    arguments = tyro.cli(Arguments)
+    results = {"machine": machine()}
+    with tempfile.TemporaryDirectory() as directory:
+        folder = arguments.films
+        if folder is None:
+            folder = pathlib.Path(directory) / "generated"
+            folder.mkdir()
+            for number in range(2):
+                write_film(folder / f"{number}.mp4", 60, 240, 320)
+        for name in arguments.measures:
+            print(name, flush=True)
+            results[name] = globals()[name](arguments, folder, directory)
+            print(f"{name:<24}{results[name]:>8.2f}", flush=True)
+            if arguments.json:
+                write_json(arguments.json, results)
+
+
+if __name__ == "__main__":
+    main()
