@@ -14,7 +14,7 @@ demo: $(VENV)/.installed-demo
 test: $(VENV)/.installed-test
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses auto --dist loadfile
 
 # Stamps, so that an environment is made once and again when its list changes.
 $(VENV)/.installed-demo: EXTRAS = report,digits

@@ -20,6 +20,7 @@ from benchmarks.time_to_quality import curve
 from benchmarks.time_to_quality import work_of
 from benchmarks.train_step import machine
 from video_repr import configs
+from video_repr.configs.data import Data
 from video_repr.files import write_json
 
 ROWS = {
@@ -70,7 +71,12 @@ def config_of(row, base, seed, operations):
 def summary(results):
     """Lines of mean and spread for each row, with what diverged."""
     for row in ROWS:
-        losses = [r["future"] for r in results if r["row"] == row]
+        # None where the loss was none.
+        losses = [
+            math.nan if r["future"] is None else r["future"]
+            for r in results
+            if r["row"] == row
+        ]
         if not losses:
             continue
         finite = [loss for loss in losses if math.isfinite(loss)]
@@ -86,11 +92,13 @@ def main():
     arguments = tyro.cli(Arguments)
     base = configs.load(arguments.config)
     data = dataclasses.replace(base.data, digits=arguments.digits)
+    data = Data.of(dataclasses.replace(base, data=data))
     model = dataclasses.replace(base.model, units=arguments.units)
-    base = dataclasses.replace(base, data=data, model=model)
+    base = dataclasses.replace(data.config, model=model)
     asked = {
         "machine": machine(),
         "config": base.to_dict(),
+        "digits": data.digits.describe(),
         "operations": arguments.operations,
     }
     results = results_before(arguments.json, asked) or []
@@ -110,9 +118,11 @@ def main():
                 "reconstruction": point["reconstruction_bce_sum_per_frame"],
             }
             results.append(result)
+            future = result["future"]
             print(
                 f"{row:<32}seed {seed}{result['updates']:>8,} updates"
-                f"{result['seconds']:>8.0f} s   future {result['future']:.1f}",
+                f"{result['seconds']:>8.0f} s   future "
+                f"{math.nan if future is None else future:.1f}",
                 flush=True,
             )
             if arguments.json:

@@ -86,7 +86,7 @@ def measure(config, updates, batches):
     with tempfile.TemporaryDirectory() as directory:
         for name, dataset in (
             ("moving mnist", sequences.dataset(size)),
-            ("tfrecords", records_on_disk(config, 32 * size, size, directory)),
+            ("tfrecords", records_on_disk(config, 128 * size, size, directory)),
         ):
             result[name] = rates(iter(dataset).__next__, batches, size)
     update = result["update"]

@@ -16,6 +16,8 @@ def results_before(path, asked):
     if not path or not path.exists():
         return None
     before = json.loads(path.read_text())
+    if not isinstance(before, dict):
+        before = {}
     results = before.pop("results", None)
     asked = json.loads(json.dumps(asked))
     other = [name for name in asked if before.get(name) != asked[name]]

@@ -41,7 +41,7 @@ class Arguments:
     minutes: float
     digits: str = "auto"
     seed: int = 0
-    split: Literal["validation", "test"] = "validation"
+    split: Literal["validation", "test"] = "test"
     points: int = 20
     json: pathlib.Path | None = None
 
@@ -69,7 +69,8 @@ def curve(config, minutes, split, points):
     batches = iter(data.sequences("train").dataset(training.batch_size))
     every = math.ceil(training.steps / points)
     seconds, step = 0.0, 0
-    while step < training.steps and seconds < 60 * minutes:
+    finite = True
+    while finite and step < training.steps and seconds < 60 * minutes:
         started = time.perf_counter()
         while step < training.steps:
             model.train_on_batch(next(batches))
@@ -89,7 +90,10 @@ def curve(config, minutes, split, points):
         if len(model.decoders) == 1:
             losses[f"{next(iter(model.decoders))}_loss"] = losses["loss"]
         for branch in ("future", "reconstruction"):
-            point[f"{branch}_bce_sum_per_frame"] = losses.get(f"{branch}_loss")
+            loss = losses.get(f"{branch}_loss")
+            # A run that has diverged ends, and JSON has no NaN.
+            finite = finite and (loss is None or math.isfinite(loss))
+            point[f"{branch}_bce_sum_per_frame"] = loss if finite else None
         yield point
 
 

@@ -8,7 +8,9 @@ its best large product of float32 matrices, is measured in between. A peer
 that is not installed (`pip install 'video_repr[bench]'`) is listed as absent.
 """
 
+import contextlib
 import dataclasses
+import importlib.metadata
 import itertools
 import json
 import os
@@ -17,6 +19,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 import tyro
@@ -39,6 +42,16 @@ PEERS = (
     ),
     ("benchmarks.step.in_jax", "jax scan"),
 )
+
+
+_SHARED_GPU = {
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+}
+
+
+class StoppedError(Exception):
+    """A system's process ended before its work was done."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +82,7 @@ class Worker:
 
     def __init__(self, module, system, work):
         self.system = system
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "benchmarks.step.worker"),
@@ -76,21 +90,45 @@ class Worker:
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._errors,
             text=True,
-            # Threads that wait must not take the other's processor.
-            env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
+            env={
+                **os.environ,
+                # Threads that wait must not take the other's processor.
+                "OMP_WAIT_POLICY": "PASSIVE",
+                # Nor one process all of a GPU's memory.
+                **_SHARED_GPU,
+            },
         )
         self.first = self._answer()
 
     def step(self):
-        self._process.stdin.write("step\n")
-        self._process.stdin.flush()
-        return self._answer()
+        """Seconds and memory of a step.
+
+        Raises:
+            StoppedError: if the process has died.
+        """
+        try:
+            self._process.stdin.write("step\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise StoppedError(self.reason()) from None
+        answer = self._answer()
+        if "seconds" not in answer:
+            raise StoppedError(self.reason())
+        return answer
+
+    def reason(self):
+        """The last line that the process wrote of an error."""
+        self._errors.seek(0)
+        lines = self._errors.read().split("\n")
+        return next((line for line in reversed(lines) if line.strip()), "")
 
     def close(self):
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.wait()
+        self._errors.close()
 
     def _answer(self):
         line = self._process.stdout.readline()
@@ -100,25 +138,28 @@ class Worker:
 class Ceiling:
     """The best product of two large matrices that was seen."""
 
-    def __init__(self, precision, size=4096):
-        import tensorflow as tf
-
-        tf.config.experimental.enable_tensor_float_32_execution(
-            precision == "tf32"
-        )
-        dtype = "bfloat16" if precision == "mixed_bfloat16" else "float32"
-        self._a = tf.cast(tf.random.normal((size, size)), dtype)
-        self._flop = 2 * size**3
+    def __init__(self, precision, sizes=(2048, 4096)):
+        self._precision, self._sizes = precision, sizes
         self.gflops = 0.0
 
     def measure(self, repeats=3):
         import tensorflow as tf
 
-        for _ in range(repeats):
-            start = time.perf_counter()
-            tf.matmul(self._a, self._a).numpy()
-            seconds = time.perf_counter() - start
-            self.gflops = max(self.gflops, self._flop / seconds / 1e9)
+        tf.config.experimental.enable_tensor_float_32_execution(
+            self._precision == "tf32"
+        )
+        mixed = self._precision == "mixed_bfloat16"
+        for size in self._sizes:
+            a = tf.cast(
+                tf.random.normal((size, size)),
+                "bfloat16" if mixed else "float32",
+            )
+            for _ in range(repeats):
+                start = time.perf_counter()
+                # A number of it, so that it is done.
+                tf.matmul(a, a)[0, 0].numpy()
+                seconds = time.perf_counter() - start
+                self.gflops = max(self.gflops, 2e-9 * size**3 / seconds)
 
 
 def measure(name, work, peers, repeats, ceiling):
@@ -127,34 +168,45 @@ def measure(name, work, peers, repeats, ceiling):
     if "absent" in ours.first:
         return [_missing(name, work, "ours", ours.first)]
     if "loss" not in ours.first:
-        raise SystemExit(f"Our own step failed on work {name}.")
+        raise SystemExit(f"Our own step failed on work {name}: {ours.reason()}")
     rows, of_ours = [], []
     for module, system in peers:
         peer = Worker(module, system, work)
         ceiling.measure()
-        if "loss" not in peer.first:
-            peer.close()
-            rows.append(_missing(name, work, system, peer.first))
+        try:
+            if "loss" not in peer.first:
+                raise StoppedError(peer.first.get("absent", peer.reason()))
+            pairs = []
+            for _ in range(repeats + 1):
+                mine = ours.step()
+                pairs.append((mine, peer.step()))
+        except StoppedError as error:
+            answer = {**peer.first, "reason": str(error)}
+            rows.append(_missing(name, work, system, answer))
             continue
-        pairs = [(ours.step(), peer.step()) for _ in range(repeats + 1)][1:]
+        finally:
+            peer.close()
+        pairs = pairs[1:]
         of_ours += [a for a, _ in pairs]
         ratios = [a["seconds"] / b["seconds"] for a, b in pairs]
-        row = _row(name, work, peer, [b for _, b in pairs])
+        row = _row(name, work, peer, [b for _, b in pairs], ceiling)
         row["paired_ratio_to_ours"] = statistics.median(ratios)
         rows.append(row)
         _print(row)
-        peer.close()
     if not of_ours:
         of_ours = [ours.step() for _ in range(repeats + 1)][1:]
-    row = {**_row(name, work, ours, of_ours), "paired_ratio_to_ours": 1.0}
+    row = _row(name, work, ours, of_ours, ceiling)
+    row["paired_ratio_to_ours"] = 1.0
     _print(row)
     ours.close()
     return [row, *rows]
 
 
 def _missing(name, work, system, answer):
-    reason = answer.get("absent")
-    status = f"absent: {reason}" if reason else "failed"
+    if "absent" in answer:
+        status = f"absent: {answer['absent']}"
+    else:
+        status = f"failed: {answer['reason']}"
     print(f"{name:<11}{system:<36}{status}", flush=True)
     return {**_of(name, work), "system": system, "status": status}
 
@@ -167,13 +219,17 @@ def _of(name, work):
     }
 
 
-def _row(name, work: Work, worker, steps):
+def _row(name, work: Work, worker, steps, ceiling):
     seconds = statistics.median(step["seconds"] for step in steps)
     return {
         **_of(name, work),
         "system": worker.system,
         "sequences_per_s": work.batch / seconds,
         "gflops": work.flop() / seconds / 1e9,
+        "fraction_of_ceiling": work.flop()
+        / seconds
+        / 1e9
+        / (ceiling.gflops * work.devices),
         "peak_memory_mb": steps[-1]["peak_memory_mb"],
         **worker.first,
     }
@@ -183,6 +239,7 @@ def _print(row):
     print(
         f"{row['work']:<11}{row['system']:<36}{row['sequences_per_s']:>8.1f} "
         f"seq/s{row['gflops']:>8.0f} GFLOP/s"
+        f"{row['fraction_of_ceiling']:>7.0%} of the ceiling"
         f"{row['peak_memory_mb']:>8.0f} MB"
         f" ({row['peak_memory_mb'] - row['imports_mb']:.0f} own)"
         f"{row['first_step_s']:>8.1f} s first"
@@ -207,11 +264,27 @@ def main():
     arguments = tyro.cli(Arguments)
     wanted = arguments.peers.split(",")
     peers = [p for p in PEERS if any(part in p[1] for part in wanted)]
+    names = arguments.work.split(",")
     precisions = arguments.precision.split(",")
+    for what, given, known in (
+        ("works", names, tuple(WORKS)),
+        ("precisions", precisions, ("float32", "tf32", "mixed_bfloat16")),
+    ):
+        if not set(given) <= set(known):
+            raise SystemExit(
+                f"Expected {what} of {', '.join(known)}. Received: "
+                f"{', '.join(given)}"
+            )
+    if arguments.repeats < 1 or not peers:
+        raise SystemExit(
+            "Expected at least 1 repeat, and parts of the names of peers. "
+            f"Received: {arguments.repeats}, {arguments.peers!r}"
+        )
+    os.environ.update(_SHARED_GPU)
     ceilings = {precision: Ceiling(precision) for precision in precisions}
     rows = []
     for name, precision, devices in itertools.product(
-        arguments.work.split(","), precisions, arguments.devices.split(",")
+        names, precisions, arguments.devices.split(",")
     ):
         work = dataclasses.replace(
             WORKS[name], precision=precision, devices=int(devices)
@@ -219,21 +292,32 @@ def main():
         ceiling = ceilings[precision]
         ceiling.measure()
         rows += measure(name, work, peers, arguments.repeats, ceiling)
-    for precision, ceiling in ceilings.items():
-        print(f"{machine()}: ceiling {ceiling.gflops:.0f} in {precision}")
-    for row in rows:
-        if "gflops" in row:
-            row["fraction_of_ceiling"] = row["gflops"] / (
-                ceilings[row["precision"]].gflops * row["devices"]
+        print(
+            f"{name:<11}ceiling {ceiling.gflops:.0f} GFLOP/s in {precision}",
+            flush=True,
+        )
+        if arguments.json:
+            # What is done is kept, whatever comes.
+            write_json(
+                arguments.json,
+                {
+                    "machine": machine(),
+                    "versions": _versions(),
+                    "ceiling_gflops": ceilings[precisions[0]].gflops,
+                    "ceilings_gflops": {
+                        p: c.gflops for p, c in ceilings.items()
+                    },
+                    "results": rows,
+                },
             )
-    result = {
-        "machine": machine(),
-        "ceiling_gflops": ceilings[precisions[0]].gflops,
-        "ceilings_gflops": {p: c.gflops for p, c in ceilings.items()},
-        "results": rows,
-    }
-    if arguments.json:
-        write_json(arguments.json, result)
+
+
+def _versions():
+    found = {}
+    for package in ("tensorflow", "keras", "torch", "jax", "jaxlib"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ again with the same FILE it goes on with the tries that are missing in it.
 """
 
 import dataclasses
+import json
 import pathlib
 import time
 from collections.abc import Callable
@@ -103,7 +104,14 @@ TRIES = {
     "256 units": Try(model={"units": (256,)}),
     "768 units": Try(model={"units": (768,)}),
     "1024 units": Try(model={"units": (1024,)}),
-    "mixed bfloat16": Try(training={"precision": "mixed_bfloat16"}),
+    "mixed bfloat16 under XLA": Try(training={"precision": "mixed_bfloat16"}),
+    "mixed bfloat16, the update alone under XLA": Try(
+        training={
+            "precision": "mixed_bfloat16",
+            "jit_compile": False,
+            "jit_update": True,
+        }
+    ),
     "reconstruction x 0.3": Try(
         loss_weights={"reconstruction": 0.3, "future": 1.0}
     ),
@@ -150,10 +158,13 @@ def run(attempt, config, minutes):
         )
     optimizer.learning_rate = 0.0
     model.compile(
-        optimizer, jit_compile=True, loss_weights=attempt.loss_weights
+        optimizer,
+        jit_compile=training.jit_compile,
+        jit_update=training.jit_update,
+        loss_weights=attempt.loss_weights,
     )
     batches = iter(data.sequences("train").dataset(training.batch_size))
-    # Compiles; a rate of 0 changes nothing.
+    # Compiles; a rate of 0 leaves the weights as they are.
     model.train_on_batch(next(batches))
     started, updates, spent = time.perf_counter(), 0, 0.0
     while spent < 1:
@@ -176,6 +187,18 @@ def run(attempt, config, minutes):
     }
 
 
+def _changes(attempt):
+    """What a try changes, for its result to be told by."""
+    changes = {
+        field.name: getattr(attempt, field.name)
+        for field in dataclasses.fields(attempt)
+        if field.name != "rate"
+        and getattr(attempt, field.name) != field.default
+    }
+    changes["rate"] = attempt.rate.__name__
+    return json.loads(json.dumps(changes))
+
+
 def _initialize(model, attempt):
     rng = np.random.default_rng(0)
     for variable in model.trainable_variables:
@@ -195,17 +218,21 @@ def main():
     arguments = tyro.cli(Arguments)
     config = configs.load(arguments.config)
     data = dataclasses.replace(config.data, digits=arguments.digits)
-    config = dataclasses.replace(config, data=data)
+    data = Data.of(dataclasses.replace(config, data=data))
+    config = data.config
     asked = {
         "machine": machine(),
         "config": config.to_dict(),
+        "digits": data.digits.describe(),
         "minutes": arguments.minutes,
     }
     results = results_before(arguments.json, asked) or {}
     for name in arguments.tries:
-        if name in results:
+        changes = _changes(TRIES[name])
+        if results.get(name, {}).get("changes") == changes:
             continue
         result = run(TRIES[name], config, arguments.minutes)
+        result["changes"] = changes
         results[name] = result
         print(
             f"{name:<34}{result['updates']:>8,} updates   future "

@@ -41,6 +41,13 @@ class Input:
         Raises:
             InputError: if there are none, or the lists cannot be used.
         """
+        if self.layout not in ("folder", "pictures") and (
+            self.labels or self.group_pattern is not None
+        ):
+            raise InputError(
+                "Expected --input.labels and --input.group-pattern for the "
+                f"layouts folder and pictures. Received: {self.layout}"
+            )
         if self.layout == "list":
             return sources.listed(self.path)
         if self.layout in ("folder", "pictures"):

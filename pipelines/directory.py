@@ -159,6 +159,15 @@ def statistics_list(info, statistics, features):
             else:
                 feature.type = kinds.BYTES
                 common = feature.bytes_stats.common_stats
+            if name == features.key and features.is_image:
+                # Pixels are no values of the record, so no num_stats.
+                for of, channels in zip(
+                    ("mean", "std_dev"), mean_and_std(moments), strict=True
+                ):
+                    for channel, value in enumerate(channels):
+                        feature.custom_stats.add(
+                            name=f"pixel_{of}_{channel}", num=float(value)
+                        )
             common.num_non_missing = counts["clips"]
             if not common.max_num_values:
                 common.min_num_values = common.max_num_values = 1
@@ -206,7 +215,7 @@ def card(info, features, failures):
         *(f"- {n}: {v}" for n, v in made_by["arguments"].items()),
         *(f"- {n} {v}" for n, v in info["versions"].items()),
         "",
-        "Each source's size and SHA-256 is in `info.json`, as is each "
+        "Each film's size and SHA-256 is in `info.json`, as is each "
         "shard's. The licence of the clips is that of the videos they come "
         "from.",
         "",

@@ -3,8 +3,8 @@ r"""Embeddings of clips, by an exported encoder.
     python -m pipelines.embed --encoder runs/demo/export \
         --dataset data/moving_mnist/1 --output data/embeddings
 
-or, with films in place of a dataset, `--films films`, whose frames are then
-scaled to the encoder's size. Writes, for each shard or film,
+or, with films in place of a dataset, `--films films`, whose frames are
+scaled to the encoder's size first. Writes, for each shard,
 
     NAME.parquet    id (string), vector (float32 list)
     NAME.tfrecord   tf.train.Example of example/id and embedding/floats
@@ -27,13 +27,12 @@ from apache_beam.ml.inference.base import KeyedModelHandler
 from apache_beam.ml.inference.base import ModelHandler
 from apache_beam.ml.inference.base import RunInference
 
-from pipelines import sources
+from pipelines import patches
+from pipelines.arguments import Input
 from pipelines.arguments import main
 from pipelines.engine import Engine
+from pipelines.job import Output
 from pipelines.transforms import write
-from pipelines.transforms.crop import Patches
-from pipelines.transforms.decode import Decoded
-from pipelines.transforms.frames import Frames
 from video_repr.data import ClipDataset
 from video_repr.data.features import EXAMPLE_ID
 from video_repr.errors import InputError
@@ -49,8 +48,10 @@ class Arguments:
         encoder: SavedModel of the encoder, as `video-repr export` writes it.
         output: directory to write.
         dataset: dataset directory of the clips.
-        films: folder of films, in place of a dataset.
+        films: folder of films, in place of a dataset; their clips become
+            one below the output.
         clip_frames: frames of a film's clip.
+        max_failure_rate: share of the films that may fail.
         overwrite: replace what is there.
         batch: clips that go through the encoder at once.
         workers: processes on this machine.
@@ -61,6 +62,7 @@ class Arguments:
     dataset: str | None = None
     films: str | None = None
     clip_frames: int = 10
+    max_failure_rate: float = 0.01
     overwrite: bool = False
     batch: int = 64
     workers: int = 1
@@ -74,72 +76,79 @@ class Arguments:
                 + ("neither" if self.dataset is None else "both")
             )
         frame_shape = _frame_shape(self.encoder)
-        if self.dataset is not None:
-            named, read = self._of_dataset(frame_shape)
-        else:
-            named, read = self._of_films(frame_shape)
-        self._make_output()
+        self._check_output()
+        dataset = self.dataset
+        if dataset is None:
+            dataset = os.path.join(self.output, "clips", "1")
+            self._cut(frame_shape, dataset, engine)
+        dataset = ClipDataset(dataset)
+        shape = dataset.features.frame_shape
+        if frame_shape not in (shape, (int(np.prod(shape)),)):
+            raise InputError(
+                f"Expected a dataset of frames of {frame_shape}, as "
+                f"{self.encoder} reads them. Received: {shape} in "
+                f"{dataset.path}"
+            )
+        os.makedirs(self.output, exist_ok=True)
         handler = KeyedModelHandler(SavedEncoder(self.encoder, self.batch))
         with engine.pipeline() as p:
             _ = (
                 p
-                | beam.Create(named)
-                | "Read" >> beam.FlatMap(read)
+                | beam.Create(
+                    [shard["name"] for shard in dataset.info["shards"]]
+                )
+                | "Read" >> beam.FlatMap(_clips, str(dataset.path))
                 | "Embed" >> RunInference(handler)
                 | "By file" >> beam.MapTuple(_by_file)
                 | beam.GroupByKey()
                 | "Write"
                 >> beam.MapTuple(functools.partial(_write, self.output))
             )
-        if len(os.listdir(self.output)) == 0:
-            raise InputError("Expected clips. Received: none")
         write.write_whole(FileSystems.join(self.output, "COMPLETED"), b"")
         print(f"{self.output} written.")
 
-    def _of_dataset(self, frame_shape):
-        dataset = ClipDataset(self.dataset)
-        shape = dataset.features.frame_shape
-        if frame_shape not in (shape, (int(np.prod(shape)),)):
-            raise InputError(
-                f"Expected a dataset of frames of {frame_shape}, as "
-                f"{self.encoder} reads them. Received: {shape} in "
-                f"{self.dataset}"
-            )
-        names = [shard["name"] for shard in dataset.info["shards"]]
-        return names, functools.partial(_shard, str(self.dataset))
-
-    def _of_films(self, frame_shape):
-        height, width, *channels = (*frame_shape, 0, 0)[:3]
+    def _cut(self, frame_shape, path, engine):
+        """The films as a dataset of clips of the encoder's size."""
+        height, width, channels = (*frame_shape, 0, 0)[:3]
         if len(frame_shape) < 2 or height != width:
             raise InputError(
                 "Expected an encoder of square frames for films. Received: "
                 f"{self.encoder}, which reads {frame_shape}"
             )
-        patches = Patches(
-            Frames(),
-            self.clip_frames,
-            height,
-            grey=channels[0] != 3,
+        patches.Arguments(
+            Input(self.films),
+            Output(
+                path,
+                overwrite=self.overwrite,
+                max_failure_rate=self.max_failure_rate,
+                validation=0.0,
+                test=0.0,
+            ),
+            clip_frames=self.clip_frames,
+            size=height,
+            grey=channels != 3,
             whole=True,
-        )
-        return list(sources.folder(self.films).sources), functools.partial(
-            _film, patches
-        )
+            workers=self.workers,
+        )(engine.beam_options)
 
-    def _make_output(self):
+    def _check_output(self):
         path = pathlib.Path(self.output)
-        if path.is_dir() and any(path.iterdir()):
-            if not self.overwrite:
-                raise InputError(
-                    "Expected a new output, or --overwrite. Received: "
-                    f"{self.output}, which has files"
-                )
-            for file in path.iterdir():
-                if file.suffix in (".parquet", ".tfrecord", ".partial") or (
-                    file.name == "COMPLETED"
-                ):
-                    file.unlink()
-        path.mkdir(parents=True, exist_ok=True)
+        if "://" in self.output:
+            raise InputError(
+                f"Expected an output on this machine. Received: {self.output}"
+            )
+        # A job that was killed left its clips.
+        there = {file.name for file in path.glob("*")} - {"clips"}
+        if there and not self.overwrite:
+            raise InputError(
+                "Expected a new output, or --overwrite. Received: "
+                f"{self.output}, which has files"
+            )
+        for name in there:
+            if name == "COMPLETED" or name.endswith(
+                (".parquet", ".tfrecord", ".partial")
+            ):
+                (path / name).unlink()
 
 
 class SavedEncoder(ModelHandler):
@@ -163,8 +172,12 @@ class SavedEncoder(ModelHandler):
         vectors = [None] * len(batch)
         for length in {len(clip) for clip in batch}:
             rows = [i for i, c in enumerate(batch) if len(c) == length]
-            found = model(np.stack([batch[i] for i in rows])).numpy()
-            for row, vector in zip(rows, found, strict=True):
+            clips = np.stack([batch[i] for i in rows])
+            # Of one size, whatever Beam has gathered: the same bytes again.
+            missing = self._batching["max_batch_size"] - len(rows)
+            padding = [(0, missing)] + [(0, 0)] * (clips.ndim - 1)
+            found = model(np.pad(clips, padding)).numpy()
+            for row, vector in zip(rows, found, strict=False):
                 vectors[row] = vector
         return vectors
 
@@ -197,7 +210,7 @@ def _frame_shape(path):
     return tuple(inputs["clips"].shape[2:])
 
 
-def _shard(path, name):
+def _clips(name, path):
     import tensorflow as tf
 
     features = ClipDataset(path).features
@@ -209,13 +222,6 @@ def _shard(path, name):
             clip = clip.astype(np.float32) / 255
         stem = name.removesuffix(".tfrecord")
         yield (stem, example["id"].numpy().decode()), clip
-
-
-def _film(patches, source):
-    decoded = Decoded()
-    for clip in patches.clips(source, decoded):
-        stem = f"film-{write.hash_of(source.media_id)[:16]}"
-        yield (stem, clip.id), clip.values.astype(np.float32) / 255
 
 
 def _by_file(key, vector):
@@ -298,4 +304,7 @@ def nearest(embeddings, example_id, count=5):
 
 
 if __name__ == "__main__":
+    # Not this module's own names: workers know none of `__main__`.
+    from pipelines.embed import Arguments
+
     sys.exit(main(Arguments, "pipelines.embed"))

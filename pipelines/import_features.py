@@ -17,6 +17,7 @@ Without validation clips in the index they are taken from the training
 groups. Options of Beam follow `--`.
 """
 
+import collections
 import contextlib
 import csv
 import dataclasses
@@ -117,7 +118,7 @@ def read_index(index, arrays):
         InputError: if the index cannot be read or is malformed.
     """
     try:
-        with open(index, newline="", encoding="utf-8") as file:
+        with open(index, newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(
@@ -152,8 +153,8 @@ def read_index(index, arrays):
                 row=number,
             )
         )
-    names = [source.media_id for source in sources]
-    twice = {name for name in names if names.count(name) > 1}
+    counts = collections.Counter(source.media_id for source in sources)
+    twice = {name for name, count in counts.items() if count > 1}
     if twice:
         raise InputError(
             f"Expected each clip once in {index}. Received: "
@@ -280,4 +281,7 @@ class _Arrays:
 
 
 if __name__ == "__main__":
+    # Not this module's own names: workers know none of `__main__`.
+    from pipelines.import_features import Arguments
+
     sys.exit(main(Arguments, "pipelines.import_features"))

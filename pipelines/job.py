@@ -5,7 +5,7 @@ import dataclasses
 import json
 import math
 import os
-import pathlib
+import re
 import shutil
 import sys
 import threading
@@ -51,10 +51,17 @@ class Output:
     shard_mb: int = 64
 
     def __post_init__(self):
-        if len(pathlib.PurePath(self.path).parts) < 2:
+        parts = self.path.rstrip("/").split("/")
+        # Beam would take a * for any name.
+        if (
+            len(parts) < 2
+            or not all(re.fullmatch(r"[\w.-]+", part) for part in parts[-2:])
+            or set(self.path) & set("*?[]")
+        ):
             raise InputError(
-                "Expected an output path <data_dir>/<name>/<version>. "
-                f"Received: {self.path!r}"
+                "Expected an output path <data_dir>/<name>/<version>, the "
+                "last two of letters, digits, '.', '-' and '_'. Received: "
+                f"{self.path!r}"
             )
         for name in ("max_failure_rate", "validation", "test"):
             value = getattr(self, name)
@@ -75,7 +82,7 @@ class Output:
     @property
     def name(self):
         """Name of the dataset."""
-        return pathlib.PurePath(self.path).parts[-2]
+        return self.path.rstrip("/").split("/")[-2]
 
     @property
     def staging(self):
@@ -111,7 +118,8 @@ class Job:
                 sources.
             FailureRateError: if too many sources failed.
         """
-        told = self._told(output)
+        # As it will be read again.
+        told = json.loads(json.dumps(self._told(output)))
         splits = self._splits(output)
         if not _claim(output, told):
             print(f"{output.path} is complete already.")
@@ -122,8 +130,7 @@ class Job:
         waiting = [
             source
             for source in self.sources.sources
-            if os.path.basename(write.part_path(staging, source.media_id))
-            not in done
+            if not _is_done(staging, source, done)
         ]
         if len(waiting) < len(media_ids):
             print(
@@ -142,6 +149,13 @@ class Job:
         ]
         _check_failures(summaries, output)
         shards = _shards(summaries, splits, output.shard_mb)
+        if "train" not in shards:
+            raise InputError(
+                "Expected clips to train on. Received: "
+                f"{len({s.group for s in self.sources.sources})} groups, "
+                f"all of them for {' and '.join(shards)}; choose other "
+                "--output.validation and --output.test"
+            )
         with engine.pipeline() as p:
             _ = (
                 p
@@ -209,33 +223,47 @@ def _claim(output, told):
     """Makes the staging folder; returns whether there is work to do."""
     path, staging = output.path, output.staging
     if output.overwrite:
+        if _has_files(path) and not _is_dataset(path):
+            raise InputError(
+                "Expected a dataset to overwrite. Received: "
+                f"{path}, which has other files"
+            )
         _remove(staging)
-    elif _exists(FileSystems.join(path, "COMPLETED")):
+    elif _is_dataset(path) and _exists(FileSystems.join(path, "COMPLETED")):
         info = write.read_json(FileSystems.join(path, "info.json"))
         if info.get("made_by") == told:
             return False
         raise InputError(
-            "Expected a new output, or --overwrite. Received: "
+            "Expected a new output, or --output.overwrite. Received: "
             f"{path}, a dataset made with {_difference(info['made_by'], told)}"
         )
-    elif _names(path):
+    elif _has_files(path):
         raise InputError(
-            f"Expected a new output, or --overwrite. Received: {path}, which "
-            "has other files"
+            f"Expected a new output, or --output.overwrite. Received: {path}, "
+            "which has files"
         )
     job = FileSystems.join(staging, "job.json")
     if _exists(job):
         before = write.read_json(job)
         if before != told:
             raise InputError(
-                "Expected the unfinished job to go on with, or --overwrite. "
-                f"Received: {staging}, begun with {_difference(before, told)}"
+                "Expected the unfinished job to go on with, or "
+                f"--output.overwrite. Received: {staging}, begun with "
+                f"{_difference(before, told)}"
             )
     else:
         for folder in ("parts", "shards", "done"):
             _make(FileSystems.join(staging, folder))
         write.write_whole(job, json.dumps(told).encode())
     return True
+
+
+def _is_done(staging, source, done):
+    path = write.part_path(staging, source.media_id)
+    if os.path.basename(path) not in done:
+        return False
+    # What made it fail may be mended by now.
+    return write.read_json(f"{path}.json")["failure"] is None
 
 
 def _difference(before, now):
@@ -269,9 +297,9 @@ def _summary(staging, media_id):
 def _check_failures(summaries, output):
     failed = [s for s in summaries if s["failure"]]
     lines = [f"  {s['path']}: {s['failure']}" for s in failed]
-    if len(failed) == len(summaries):
+    if not any(s["clips"] for s in summaries):
         raise InputError(
-            f"Expected clips. Received: {len(failed)} sources without any\n"
+            f"Expected clips. Received: {len(summaries)} sources without any\n"
             + "\n".join(lines[:20])
         )
     if len(failed) > output.max_failure_rate * len(summaries):
@@ -342,6 +370,19 @@ def _names(path, folder=None, ending=""):
     }
 
 
+def _has_files(path):
+    if os.path.isdir(path):
+        return bool(os.listdir(path))
+    return bool(_names(path))
+
+
+def _is_dataset(path):
+    return all(
+        _exists(FileSystems.join(path, name))
+        for name in ("info.json", "features.json")
+    )
+
+
 def _exists(path):
     return FileSystems.exists(path)
 
@@ -352,19 +393,25 @@ def _make(path):
 
 
 def _remove(path):
-    if _exists(path) or _names(path):
-        FileSystems.delete([path])
+    if os.path.isdir(path):
+        shutil.rmtree(path)
+        return
+    # Buckets have files, no folders.
+    (matched,) = FileSystems.match([FileSystems.join(path, "**")])
+    files = [found.path for found in matched.metadata_list]
+    if files:
+        FileSystems.delete(files)
 
 
 def _deliver(staging, output):
     """The finished directory to its place, COMPLETED last."""
     shards = FileSystems.join(staging, "shards")
+    for name in _names(shards, ending=".partial"):
+        FileSystems.delete([FileSystems.join(shards, f"{name}.partial")])
+    _remove(output.path)
     if os.path.isdir(shards):
-        if os.path.isdir(output.path):
-            shutil.rmtree(output.path)
         os.replace(shards, output.path)
     else:
-        _remove(output.path)
         names = sorted(_names(shards), key=lambda n: n == "COMPLETED")
         for name in names:
             FileSystems.rename(

@@ -127,4 +127,7 @@ def _write(sequences, features, staging):
 
 
 if __name__ == "__main__":
+    # Not this module's own names: workers know none of `__main__`.
+    from pipelines.moving_mnist import Arguments
+
     sys.exit(main(Arguments, "pipelines.moving_mnist"))

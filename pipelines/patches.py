@@ -85,4 +85,7 @@ def _write_patches(patches, features, staging):
 
 
 if __name__ == "__main__":
+    # Not this module's own names: workers know none of `__main__`.
+    from pipelines.patches import Arguments
+
     sys.exit(main(Arguments, "pipelines.patches"))

@@ -113,4 +113,7 @@ def _write_percepts(percepts, features, staging):
 
 
 if __name__ == "__main__":
+    # Not this module's own names: workers know none of `__main__`.
+    from pipelines.percepts import Arguments
+
     sys.exit(main(Arguments, "pipelines.percepts"))

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import os
-import pathlib
 import re
 
 from apache_beam.io.filesystems import FileSystems
@@ -84,11 +83,12 @@ class Sources:
             )
         seen = {}
         for source in self.sources:
-            first = seen.setdefault(source.media_id, source.path)
-            if first != source.path:
+            first = seen.setdefault(source.media_id, source)
+            if first is not source:
                 raise InputError(
                     "Expected each source under a name of its own. Received: "
-                    f"{source.media_id!r} for {first} and for {source.path}"
+                    f"{source.media_id!r} for {first.path} and for "
+                    f"{source.path}"
                 )
 
 
@@ -157,16 +157,23 @@ def listed(file):
         InputError: if the list cannot be read or is empty.
     """
     try:
-        lines = pathlib.Path(file).read_text().splitlines()
+        with FileSystems.open(file, compression_type="uncompressed") as opened:
+            lines = opened.read().decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"Expected a list, a path in each line. Received: {file}: {error}"
         ) from error
     base = os.path.dirname(file)
-    paths = [line.strip() for line in lines if line.strip()]
+    paths = [
+        line.strip() if "://" in line else os.path.normpath(line.strip())
+        for line in lines
+        if line.strip()
+    ]
     return Sources(
         tuple(
-            Source(os.path.join(base, path), path, path)
+            Source(
+                path if "://" in path else os.path.join(base, path), path, path
+            )
             for path in sorted(set(paths))
         )
     )
@@ -190,12 +197,10 @@ def official(path, lists, split, of):
     labels, videos = of(lists, split)
     sources = []
     for video in videos:
-        file = action_lists.find_video(
-            path, video.path, lambda file: FileSystems.exists(str(file))
-        )
+        file = action_lists.find_video(path, video.path, FileSystems.exists)
         sources.append(
             Source(
-                str(file or FileSystems.join(path, video.path)),
+                file or FileSystems.join(path, video.path),
                 video.path,
                 video.group,
                 video.label,
@@ -210,7 +215,7 @@ def _files_below(path):
     if os.path.isdir(path):
         return [
             os.path.join(parent, name)
-            for parent, folders, files in os.walk(path)
+            for parent, folders, files in os.walk(path, followlinks=True)
             # Directories named like films would be missed without a word.
             for name in (*files, *(f for f in folders if _is_film(f)))
             if not name.startswith(".")

@@ -73,7 +73,13 @@ def build_model(config):
     )
     size = config.data.frame_size
     seq2seq.build((None, seq2seq.clip_frames, size, size))
-    seq2seq.compile(_optimizer(training), jit_compile=training.jit_compile)
+    seq2seq.compile(
+        _optimizer(training),
+        jit_compile=training.jit_compile,
+        jit_update=training.jit_update,
+    )
+    # Made before the first step, they take the memory that it needs later.
+    seq2seq.optimizer.build(seq2seq.trainable_variables)
     return seq2seq
 
 

@@ -31,6 +31,8 @@ def step(work, peephole, jit_compile):
         y = tf.concat([clips[:, :n][:, ::-1], clips[:, n:]], axis=1)
         loss = _cross_entropy if work.output == "logistic" else _half_sse
         model.compile(optimizer, loss, jit_compile=jit_compile)
+    model(clips)
+    optimizer.build(model.trainable_variables)
     return lambda: model.train_on_batch(clips, y, return_dict=True)["loss"]
 
 

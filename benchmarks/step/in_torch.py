@@ -12,13 +12,14 @@ from benchmarks.step.work import AbsentError
 def step(work, peephole, compiled):
     if work.devices > 1:
         raise AbsentError("written for one device")
-    torch.backends.cuda.matmul.allow_tf32 = work.precision == "tf32"
+    for backend in (torch.backends.cuda.matmul, torch.backends.cudnn):
+        backend.allow_tf32 = work.precision == "tf32"
     torch.manual_seed(0)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = _Model(work, _Peephole if peephole else _Lstm).to(device)
     if work.task != "train":
         return _inference(model, work, compiled, device)
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
     clips = torch.from_numpy(work.clips()).to(device)
     labels = None
     if work.classes:

@@ -71,10 +71,34 @@ def _step(work):
             keras.optimizers.Adam(1e-3),
             # XLA compiles no step over several devices.
             jit_compile=work.devices == 1,
+            # The mean over all frames, as the peers have it.
+            loss_weights={
+                "reconstruction": work.input_frames / work.frames,
+                "future": work.future_frames / work.frames,
+            },
         )
         y = None
+    # As our own training does.
+    model.optimizer.build(model.trainable_variables)
     clips = tf.constant(work.clips())
+    if work.devices > 1:
+        return _on_many(model, clips, y)
     return lambda: model.train_on_batch(clips, y, return_dict=True)["loss"]
+
+
+def _on_many(model, clips, y):
+    """An update of which every device makes its share."""
+    batch = tf.data.Dataset.from_tensors(clips if y is None else (clips, y))
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = (
+        tf.data.experimental.AutoShardPolicy.DATA
+    )
+    batches = batch.unbatch().batch(len(clips)).repeat().with_options(options)
+    batches = iter(
+        model.distribute_strategy.experimental_distribute_dataset(batches)
+    )
+    model.make_train_function()
+    return lambda: model.train_function(batches)["loss"]
 
 
 def _roll_out(work):

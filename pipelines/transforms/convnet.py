@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+import threading
 from typing import Literal
 
 import apache_beam as beam
@@ -16,6 +17,7 @@ from video_repr.errors import InputError
 
 # The paper's frames are 240 x 320, its network reads 224 x 224 of them.
 _HEIGHT, _WIDTH, _READ = 240, 320, 224
+_LOADING = threading.Lock()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,12 +58,13 @@ class Percepts:
         return {"centre": 1, "five": 5}[self.crops]
 
     def load(self):
-        """The network, once a process.
+        """The network, once a process, whichever thread comes first.
 
         Raises:
             InputError: if it does not read what there is.
         """
-        network = _network(self.network, self.weights)
+        with _LOADING:
+            network = _network(self.network, self.weights)
         stack = None if self.flow is None else self.flow.stack
         if network.stack != stack:
             raise InputError(
@@ -161,12 +164,16 @@ class _Recording:
 
     def begin(self, number, seconds):
         """A new clip: `(receive, end)`, functions of percepts and of None."""
-        percepts, frames = [], None
+        percepts, frames, finished = [], None, False
         self._unfinished += 1
 
         def finish_if_whole():
-            if frames is None or len(percepts) < frames * self._crops:
+            nonlocal finished
+            whole = frames is not None and len(percepts) >= frames * self._crops
+            # Percepts of a clip that was given up come in later.
+            if finished or not whole:
                 return
+            finished = True
             self._unfinished -= 1
             if frames:
                 self._add(number, seconds, percepts)

@@ -105,6 +105,7 @@ class Patches:
             decoded.problems.append(
                 f"{too_small} frames are smaller than {self.size} px"
             )
+        decoded.left_out = still
         if still:
             decoded.problems.append(f"{still} clips hardly move")
         if decoded.frames < self.clip_frames:

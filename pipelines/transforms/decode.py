@@ -5,6 +5,7 @@ import dataclasses
 import fractions
 import os
 import pathlib
+import re
 import shutil
 import tempfile
 
@@ -25,11 +26,15 @@ class Decoded:
 
     Attributes:
         frames: number of frames that were decoded.
+        gaps: number of times that frames between two others were lost.
+        left_out: number of clips that were asked to be left out.
         promised: number of frames that the header promises, 0 if it does not.
         problems: what was wrong, a sentence each.
     """
 
     frames: int = 0
+    gaps: int = 0
+    left_out: int = 0
     promised: int = 0
     problems: list[str] = dataclasses.field(default_factory=list)
 
@@ -102,12 +107,13 @@ def film(path, decoded):
 def _decoded(container, stream, decoded, av):
     period = 1 / (stream.average_rate or fractions.Fraction(25))
     broken = in_a_row = 0
-    last = None
+    first = last = None
     for packet in container.demux(stream):
         try:
             frames = packet.decode()
         except av.FFmpegError as error:
             broken, in_a_row = broken + 1, in_a_row + 1
+            decoded.gaps += 1
             if broken == 1:
                 decoded.problems.append(f"broken data: {_reason(error)}")
             if in_a_row > _LOST:
@@ -117,10 +123,15 @@ def _decoded(container, stream, decoded, av):
         for frame in frames:
             if frame.is_corrupt:
                 broken += 1
+                decoded.gaps += 1
                 continue
             # Films without times, or with times that run back, are read at
             # their average rate.
             seconds = frame.time
+            # From the first frame on: some films begin at 10 hours.
+            if seconds is not None:
+                first = seconds if first is None else first
+                seconds -= first
             if seconds is None or (last is not None and seconds <= last):
                 seconds = 0.0 if last is None else last + float(period)
             last = seconds
@@ -153,6 +164,7 @@ def pictures(folder, rate, decoded):
             data = np.frombuffer(file.read(), np.uint8)
         picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
         if picture is None:
+            decoded.gaps += 1
             decoded.problems.append(
                 f"{os.path.basename(name)} cannot be decoded"
             )
@@ -167,14 +179,23 @@ def pictures(folder, rate, decoded):
 
 
 def list_pictures(folder):
-    """Paths of the pictures in a folder, in the order of their names."""
-    (matched,) = beam_filesystems.FileSystems.match(
-        [beam_filesystems.FileSystems.join(folder, "*")]
-    )
+    """Paths of the pictures in a folder, 2.jpg before 10.jpg."""
+    if os.path.isdir(folder):
+        # Beam would take a [ in its name for a pattern.
+        paths = [os.path.join(folder, name) for name in os.listdir(folder)]
+    else:
+        (matched,) = beam_filesystems.FileSystems.match(
+            [beam_filesystems.FileSystems.join(folder, "*")]
+        )
+        paths = [found.path for found in matched.metadata_list]
+
+    def in_words_and_numbers(path):
+        words = re.split(r"(\d+)", os.path.basename(path))
+        return [int(w) if w.isdigit() else w for w in words], path
+
     return sorted(
-        found.path
-        for found in matched.metadata_list
-        if found.path.lower().endswith(PICTURES)
+        (path for path in paths if path.lower().endswith(PICTURES)),
+        key=in_words_and_numbers,
     )
 
 

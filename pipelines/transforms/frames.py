@@ -34,17 +34,26 @@ class Frames:
                 raise InputError(f"Expected {name} above 0. Received: {value}")
 
     def read(self, source: Source, decoded):
-        """Yields `(span, seconds, frame)` of a source, frames av's."""
+        """Yields `(span, seconds, frame)` of a source, frames av's.
+
+        Frames of one span follow each other.
+        """
         if source.pictures:
+            count = len(decode.list_pictures(source.path))
             frames = decode.pictures(source.path, self.picture_rate, decoded)
-            yield from self._spans(source, frames, None)
+            duration = count / self.picture_rate
+            yield from self._spans(source, frames, duration, decoded)
             return
         with decode.local_file(source.path) as path:
             frames = decode.film(path, decoded)
             duration = decode.duration(path) if self.clips_per_video else None
-            yield from self._spans(source, frames, duration)
+            if self.clips_per_video and duration is None:
+                decoded.problems.append(
+                    "its header does not say its length: all of it was read"
+                )
+            yield from self._spans(source, frames, duration, decoded)
 
-    def _spans(self, source, frames, duration):
+    def _spans(self, source, frames, duration, decoded):
         spans = None
         if self.clips_per_video and duration is not None:
             spans = sample.random_spans(
@@ -54,4 +63,7 @@ class Frames:
                 sample.rng_of(self.seed, "spans", source.media_id),
             )
         # Resampled first: a span then holds the same frames wherever it is.
-        yield from sample.in_spans(sample.at_rate(frames, self.rate), spans)
+        frames = sample.at_rate(frames, self.rate)
+        for span, seconds, frame in sample.in_spans(frames, spans):
+            # Nor does a clip reach over frames that were lost.
+            yield (span, decoded.gaps), seconds, frame

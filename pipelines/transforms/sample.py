@@ -4,6 +4,9 @@ import hashlib
 
 import numpy as np
 
+# Seconds.
+_LONGEST = 10.0
+
 
 def rng_of(*names):
     """A random generator that depends on names alone.
@@ -23,7 +26,9 @@ def at_rate(frames, rate):
 
     Yields:
         `(seconds, frame)`: at each multiple of 1 / rate the frame that is
-        shown then, repeated where the source is slower.
+        shown then, repeated where the source is slower. A frame that would
+        be shown for longer than `_LONGEST` seconds is a broken time: there
+        the multiples begin anew.
     """
     if rate is None:
         yield from frames
@@ -34,6 +39,10 @@ def at_rate(frames, rate):
         return
     start, k = shown[0], 0
     for following in frames:
+        if following[0] - shown[0] > _LONGEST:
+            yield start + k / rate, shown[1]
+            shown, start, k = following, following[0], 0
+            continue
         while start + k / rate < following[0]:
             yield start + k / rate, shown[1]
             k += 1

@@ -18,6 +18,7 @@ import hashlib
 import itertools
 import json
 import struct
+import uuid
 
 import apache_beam as beam
 import google_crc32c
@@ -53,7 +54,7 @@ def hash_of(text):
 
 def write_whole(path, data):
     """Writes a small file that is whole or absent."""
-    partial = f"{path}.partial"
+    partial = f"{path}.{uuid.uuid4().hex}.partial"
     with _create(partial) as file:
         file.write(data)
     FileSystems.rename([partial], [path])
@@ -139,7 +140,9 @@ class Part:
         self.decoded = Decoded()
         self._features = features
         self._path = part_path(staging, source.media_id)
-        self._file = _create(f"{self._path}.tfrecord")
+        # An engine may have given the source to two workers.
+        self._partial = f"{self._path}.{uuid.uuid4().hex}.partial"
+        self._file = _create(self._partial)
         self._records = []
         self._offset = 0
         self._moments = Moments()
@@ -171,8 +174,10 @@ class Part:
             **about: what else to tell of the source.
         """
         self._file.close()
+        FileSystems.rename([self._partial], [f"{self._path}.tfrecord"])
         decoded = self.decoded
-        if failure is None and not self._records:
+        wanted = not decoded.left_out
+        if failure is None and not self._records and wanted:
             failure = "no clip came of it"
             if decoded.problems:
                 failure += f": {'; '.join(decoded.problems)}"
@@ -299,15 +304,17 @@ def _write_shard(shard, staging, name, shards):
                 f"{before[1]!r} in {before[2]} and in {after[2]}"
             )
     digest, size = hashlib.sha256(), 0
+    # Not among the shards, where one that was killed would be delivered.
+    partial = FileSystems.join(staging, "parts", f"{uuid.uuid4().hex}.partial")
     with contextlib.ExitStack() as stack:
-        out = stack.enter_context(_create(f"{path}.partial"))
+        out = stack.enter_context(_create(partial))
         parts = stack.enter_context(_OpenParts())
         for _, _, part, offset, length in records:
             data = parts.read(f"{part}.tfrecord", offset, length)
             out.write(data)
             digest.update(data)
             size += length
-    FileSystems.rename([f"{path}.partial"], [path])
+    FileSystems.rename([partial], [path])
     summary = {
         "name": file_name,
         "split": key[0],

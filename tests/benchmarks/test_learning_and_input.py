@@ -105,6 +105,14 @@ def test_tries_go_on_where_they_stopped_and_not_with_others(
     with pytest.raises(SystemExit, match="Received: other minutes"):
         call("0.006", "base")
     assert file.read_bytes() == before
+    # A try that has changed is made again.
+    monkeypatch.setitem(tries.TRIES, "base", tries.Try(loss_weights=None))
+    assert call("0.005", "base")["base"] == first["base"]
+    monkeypatch.setitem(
+        tries.TRIES, "base", tries.Try(training={"learning_rate": 1.0})
+    )
+    again = call("0.005", "base")["base"]
+    assert again["changes"]["training"] == {"learning_rate": 1.0}
 
 
 def test_rows_of_the_table_cost_the_same(tiny):
@@ -142,6 +150,10 @@ def test_the_table_goes_on_where_it_stopped(
         future_prediction.main()
         return json.loads(file.read_text())["results"]
 
+    file.write_text("[]")
+    with pytest.raises(SystemExit, match="Expected a new file"):
+        call(0)
+    file.unlink()
     first = call(0)
     assert [r["seed"] for r in first] == [0]
     assert np.isfinite(first[0]["future"])

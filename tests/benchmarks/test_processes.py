@@ -11,7 +11,7 @@ TINY = Work(2, 6, (4,), 3, 2)
 
 
 def test_a_peer_beside_ours():
-    ceiling = train_step.Ceiling("float32", size=64)
+    ceiling = train_step.Ceiling("float32", sizes=(64,))
     peers = [p for p in train_step.PEERS if p[1] == "keras LSTM"]
     peers.append(("benchmarks.step.in_nothing", "missing"))
     ours, peer, missing = train_step.measure("tiny", TINY, peers, 2, ceiling)
@@ -33,6 +33,54 @@ def test_more_devices_than_there_are():
     work = Work(2, 6, (4,), 3, 2, devices=1000)
     (row,) = train_step.measure("tiny", work, [], 1, None)
     assert row["status"].startswith("absent: 1000 GPUs")
+
+
+def test_the_loss_is_the_same_work():
+    ceiling = train_step.Ceiling("float32", sizes=(64,))
+    peers = [p for p in train_step.PEERS if "keras RNN" in p[1]]
+    work = Work(4, 50, (4,), 6, 3)
+    ours, *others = train_step.measure("tiny", work, peers, 1, ceiling)
+    # Before anything is learned a pixel costs log 2.
+    assert ours["loss"] == pytest.approx(50 * np.log(2), rel=0.05)
+    for other in others:
+        assert other["loss"] == pytest.approx(ours["loss"], rel=0.05)
+
+
+class Dying(train_step.Worker):
+    """A process that ends while it is asked for its third step."""
+
+    steps = 0
+
+    def step(self):
+        self.steps += 1
+        if self.system != "ours" and self.steps == 3:
+            self._process.kill()
+            self._process.wait()
+        return super().step()
+
+
+def test_a_peer_that_dies_is_listed(monkeypatch):
+    monkeypatch.setattr(train_step, "Worker", Dying)
+    ceiling = train_step.Ceiling("float32", sizes=(64,))
+    peers = [p for p in train_step.PEERS if p[1] == "keras LSTM"]
+    ours, peer = train_step.measure("tiny", TINY, peers, 4, ceiling)
+    assert peer["status"].startswith("failed: ")
+    assert ours["sequences_per_s"] > 0
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("--work", "f"), "Received: f"),
+        (("--precision", "bfloat16"), "Received: bfloat16"),
+        (("--repeats", "0"), "Received: 0"),
+        (("--peers", "nobody"), "'nobody'"),
+    ],
+)
+def test_what_cannot_be_measured(monkeypatch, given, message):
+    monkeypatch.setattr("sys.argv", ["train_step", *given])
+    with pytest.raises(SystemExit, match=message):
+        train_step.main()
 
 
 def test_a_figure_of_linearity(tmp_path):

@@ -67,10 +67,14 @@ MODELS = {
 }
 
 
-def build(kind, jit_compile=True, **options):
+def build(kind, jit_compile=True, jit_update=False, **options):
     keras.utils.set_random_seed(3)
     model = seq2seq(**MODELS[kind], **options)
-    model.compile(keras.optimizers.Adam(1e-2), jit_compile=jit_compile)
+    model.compile(
+        keras.optimizers.Adam(1e-2),
+        jit_compile=jit_compile,
+        jit_update=jit_update,
+    )
     model.build((None, model.clip_frames, *FRAME))
     return model
 
@@ -180,16 +184,60 @@ def test_xla_trains_as_without(kind, clips, trained):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
-def test_xla_compiles_the_update_of_a_step_without_it(clips):
-    model = build("autoencoder", jit_compile=False)
+def compiled_functions(model, clips):
     step = tf.function(model.train_step).get_concrete_function(
         tf.constant(clips[:, :INPUT])
     )
-    functions = step.graph.as_graph_def().library.function
-    (update,) = (f for f in functions if f.attr["_XlaMustCompile"].b)
-    operations = {node.op for node in update.node_def}
-    assert "AssignSubVariableOp" in operations
-    assert "MatMul" not in operations
+    return [
+        {node.op for node in function.node_def}
+        for function in step.graph.as_graph_def().library.function
+        if function.attr["_XlaMustCompile"].b
+    ]
+
+
+def test_xla_compiles_the_update_alone(clips):
+    options = {"jit_compile": False, "dropout": 0.0}
+    model = build("autoencoder", jit_update=True, **options)
+    (update,) = compiled_functions(model, clips)
+    assert "AssignSubVariableOp" in update
+    assert "MatMul" not in update
+    without = build("autoencoder", **options)
+    assert not compiled_functions(without, clips)
+    # The optimizer is as it was, and can be given to another model.
+    assert "apply" not in vars(model.optimizer)
+    fit(model, clips, epochs=3)
+    fit(without, clips, epochs=3)
+    for a, b in zip(model.get_weights(), without.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_a_model_goes_on_with_its_compiled_update(clips, tmp_path):
+    model = build(
+        "autoencoder", jit_compile=False, jit_update=True, dropout=0.0
+    )
+    fit(model, clips)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert again.jit_update
+    fit(model, clips)
+    fit(again, clips)
+    for ours, theirs in zip(
+        model.get_weights(), again.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_steps_whose_update_cannot_be_compiled_alone(policy):
+    if policy == "mixed_float16":
+        with pytest.raises(ValueError, match="LossScaleOptimizer"):
+            build("autoencoder", jit_compile=False, jit_update=True)
+    with pytest.raises(ValueError, match="jit_compile=True"):
+        build("autoencoder", jit_update=True)
+    with (
+        tf.distribute.OneDeviceStrategy("/cpu:0").scope(),
+        pytest.raises(ValueError, match="OneDeviceStrategy"),
+    ):
+        build("autoencoder", jit_compile=False, jit_update=True)
 
 
 @pytest.fixture(params=["mixed_bfloat16", "mixed_float16"])
@@ -209,9 +257,20 @@ def test_mixed_precision(kind, clips, policy):
     assert_equal_outputs(outputs, build(kind)(clips), atol=0.05)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
-def test_mixed_precision_learns(clips, policy, jit_compile):
-    model = build("composite_conditional_future", jit_compile)
+def test_mixed_precision_learns(clips, policy):
+    model = build("composite_conditional_future")
     losses = fit(model, clips, epochs=20).history["loss"]
     assert np.isfinite(losses).all()
+    assert losses[-1] < losses[0]
+
+
+def test_bfloat16_with_a_compiled_update_learns(clips):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = build(
+            "composite", jit_compile=False, jit_update=True, dropout=0.0
+        )
+        losses = fit(model, clips, epochs=20).history["loss"]
+    finally:
+        keras.config.set_dtype_policy("float32")
     assert losses[-1] < losses[0]

@@ -225,6 +225,17 @@ def test_a_saved_model(rng, tmp_path):
     )
 
 
+def test_a_saved_model_with_signatures_alone(rng, small, tmp_path):
+    model, _ = small
+    model.export(str(tmp_path / "exported"), verbose=False)
+    network = convnets.network(str(tmp_path / "exported"))
+    assert (network.size, network.features) == (8, 5)
+    pixels = rng.integers(0, 256, (2, 8, 8, 3)).astype("float32")
+    np.testing.assert_allclose(
+        network.percepts(tf.constant(pixels)), model(pixels / 255), atol=1e-6
+    )
+
+
 @pytest.mark.parametrize(
     ("shape", "units", "message"),
     [
@@ -252,5 +263,7 @@ def test_networks_that_are_not_there(tmp_path):
         convnets.network(str(tmp_path / "broken.keras"))
     with pytest.raises(InputError, match="a SavedModel or a TF-Hub handle"):
         convnets.network(str(tmp_path / "none"))
+    with pytest.raises(InputError, match=r"an \.npz file of tensors"):
+        convnets.network("efficientnet-lite0", str(tmp_path / "none.npz"))
     with pytest.raises(InputError, match="Expected weights for one of"):
         convnets.network(str(tmp_path / "none"), "imagenet")

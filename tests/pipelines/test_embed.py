@@ -78,6 +78,10 @@ def test_vectors_are_those_of_the_encoder(encoder, dataset, tmp_path, sums):
     before = sums(out)
     assert call(embed.Arguments, *given, "--output", out) == 2
     assert sums(out) == before
+    two = tmp_path / "two"
+    more = ("--workers", 2, "--output", two, "--batch", 4)
+    assert call(embed.Arguments, *given, *more) == 0
+    assert sums(two) == before
     (out / "mine.txt").write_text("kept")
     assert call(embed.Arguments, *given, "--output", out, "--overwrite") == 0
     assert (out / "mine.txt").read_text() == "kept"
@@ -142,4 +146,4 @@ def test_embeddings_that_cannot_be_had(
     ]:
         assert call(embed.Arguments, "--output", out, "--encoder", *given) == 2
         assert message in capsys.readouterr().err
-        assert not out.exists()
+        assert not list(out.glob("*.parquet"))

@@ -129,16 +129,44 @@ def test_the_temporal_network(rng):
     assert network.get_layer("conv1").kernel.shape == (7, 7, 4, 96)
     assert network.get_layer("fc7").kernel.shape == (4096, 2048)
     part = convnets.temporal_percepts(network)
-    stacks = rng.integers(0, 256, (1, 2, 224, 224, 2), np.uint8)
-    assert part(stacks).shape == (1, 4096)
+    stacks = rng.integers(0, 256, (1, 2, 240, 320, 2), np.uint8)
+    centre = stacks[:, :, 8:-8, 48:-48]
     assert network(stacks).shape == (1, 3)
+    fc6 = keras.Model(network.input, network.get_layer("fc6").output)
+    np.testing.assert_allclose(part(centre), fc6(stacks), atol=1e-5)
+    assert part(centre).shape == (1, 4096)
     # The channels are those of the first frame, then of the second.
-    ordered = network.layers[3].output
+    ordered = network.layers[4].output
     seen = keras.Model(network.input, ordered)(stacks)[0]
-    expected = (stacks[0].astype("float32") - 128) / 127
+    expected = (centre[0].astype("float32") - 128) / 127
     np.testing.assert_allclose(
         seen, np.concatenate([*expected], axis=-1), atol=1e-6
     )
+
+
+def test_the_temporal_network_learns_from_a_colour_network(rng):
+    first = rng.normal(0, 0.02, (7, 7, 3, 96)).astype("float32")
+    network = convnets.temporal_network(
+        2, stack=1, frame_shape=(224, 224), dropout=0.0, first=first
+    )
+    np.testing.assert_allclose(
+        network.get_layer("conv1").kernel[..., 0, :],
+        first.mean(axis=2) * 1.5,
+        rtol=1e-5,
+    )
+    stacks = np.full((2, 1, 224, 224, 2), flows.ZERO, np.uint8)
+    stacks[1] += 40
+    network.compile(
+        keras.optimizers.Adam(1e-4),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    labels = np.array([0, 1])
+    losses = network.fit(stacks, labels, epochs=4, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    with pytest.raises(InputError, match="at least 224 px"):
+        convnets.temporal_network(2, frame_shape=(200, 320))
+    with pytest.raises(InputError, match=r"\(7, 7, 3, 96\)"):
+        convnets.temporal_network(2, first=first[1:])
 
 
 def test_first_layer_weights_from_colour(rng):

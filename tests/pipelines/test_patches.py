@@ -1,3 +1,4 @@
+import fractions
 import json
 import os
 import pathlib
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import av
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -16,6 +18,7 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from video_repr.data import ClipDataset
 from video_repr.data import read_clip
+from video_repr.data.dataset import SPLITS
 
 
 def read_all(path):
@@ -81,13 +84,17 @@ def test_what_a_directory_says_of_itself(cut, tmp_path):
 
 def test_groups_stay_together(cut, tmp_path):
     pattern = r"_(g\d)_"
-    shares = ("--output.validation", 0.4, "--output.test", 0.3)
+    shares = ("--output.validation", 0.1, "--output.test", 0)
     assert cut("--input.group-pattern", pattern, *shares) == 0
     splits = {}
     for example in read_all(tmp_path / "cut/1"):
         splits.setdefault(example["group"], set()).add(example["split"])
-    assert set(splits) == {b"g0", b"g1"}
-    assert all(len(split) == 1 for split in splits.values())
+    assert splits == {b"g0": {"train"}, b"g1": {"validation"}}
+    # Nothing to train on is no dataset.
+    out = tmp_path / "no" / "1"
+    shares = ("--output.validation", 0.4, "--output.test", 0.3)
+    assert cut("--input.group-pattern", pattern, *shares, out=out) == 2
+    assert not out.exists()
 
 
 def test_whole_frames(cut, films, tmp_path):
@@ -101,6 +108,82 @@ def test_whole_frames(cut, films, tmp_path):
         # Pillow scales in another way than FFmpeg.
         assert np.abs(difference).mean() < 12
     assert cut("--whole", "--crops", 2, out=tmp_path / "two" / "1") == 2
+
+
+def test_spans_of_films_that_begin_late(cut, films, tmp_path):
+    """As those that a camera cuts out of a long recording."""
+    late = tmp_path / "late"
+    late.mkdir()
+    for number in range(4):
+        with av.open(str(late / f"{number}.ts"), "w") as film:
+            stream = film.add_stream("mpeg2video", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 48, 40, "yuv420p"
+            for t in range(30):
+                frame = av.VideoFrame.from_ndarray(
+                    np.full((40, 48, 3), 8 * t, np.uint8)
+                )
+                frame.pts = t + 90_000
+                frame.time_base = fractions.Fraction(1, 25)
+                film.mux(stream.encode(frame))
+            film.mux(stream.encode())
+    spans = ("--frames.clips-per-video", 1, "--frames.clip-seconds", 0.5)
+    assert cut(*spans, "--output.test", 0, path=late) == 0
+    for example in read_all(tmp_path / "cut/1"):
+        assert 0 <= example["start"] < 1.2e6
+
+
+def test_a_list_of_films(cut, films, tmp_path):
+    names = sorted(p.relative_to(films).as_posix() for p in films.rglob("*4"))
+    (films / "list.txt").write_text("\n".join([*names, f"./{names[0]}", ""]))
+    try:
+        assert cut("--input.layout", "list", path=films / "list.txt") == 0
+    finally:
+        (films / "list.txt").unlink()
+    found = {e["media_id"].decode() for e in read_all(tmp_path / "cut/1")}
+    assert found == set(names)
+
+
+def test_ucf101(cut, films, tmp_path):
+    folder, lists = tmp_path / "ucf", tmp_path / "lists"
+    lists.mkdir()
+    names = {"train": [], "test": []}
+    for label in ("run", "walk"):
+        (folder / label).mkdir(parents=True)
+        for group, split in ((1, "test"), (2, "train"), (3, "train")):
+            name = f"{label}/v_{label}_g{group:02}_c01.avi"
+            film = films / label / f"{label}_g0_0.mp4"
+            (folder / name).write_bytes(film.read_bytes())
+            names[split].append(name)
+    (lists / "classInd.txt").write_text("1 walk\n2 run\n")
+    for split, videos in names.items():
+        (lists / f"{split}list01.txt").write_text("\n".join(videos))
+    given = ("--input.layout", "ucf101", "--input.lists", lists)
+    assert cut(*given, "--output.validation", 0, path=folder) == 0
+    assert ClipDataset(tmp_path / "cut/1").labels == ("walk", "run")
+    for example in read_all(tmp_path / "cut/1"):
+        video = example["media_id"].decode()
+        assert video in names[example["split"]]
+        assert video.startswith(("walk", "run")[example["label"]])
+    # A video that the lists have and the folder does not.
+    (folder / names["train"][0]).unlink()
+    out = tmp_path / "absent" / "1"
+    assert cut(*given, path=folder, out=out) == 1
+
+
+def test_many_shards(cut, films, tmp_path, monkeypatch, sums):
+    from pipelines import job
+
+    monkeypatch.setattr(job, "_shards", lambda *_: dict.fromkeys(SPLITS, 3))
+    assert cut() == 0
+    path = tmp_path / "cut/1"
+    shards = ClipDataset(path).info["shards"]
+    assert len(shards) >= 3
+    one = tmp_path / "one" / "cut" / "1"
+    monkeypatch.undo()
+    assert cut(out=one) == 0
+    many, few = ({e["id"] for e in read_all(p)} for p in (path, one))
+    assert many == few
+    assert len(read_all(path)) == len(many)
 
 
 def test_motion(cut, tmp_path):
@@ -193,8 +276,10 @@ def test_what_is_there_is_kept(cut, tmp_path, sums, capsys):
     other = tmp_path / "other" / "1"
     other.mkdir(parents=True)
     (other / "letter.txt").write_text("mine")
-    assert cut(out=other) == 2
-    assert (other / "letter.txt").read_text() == "mine"
+    for place in (other, other.parent):
+        assert cut(out=place) == 2
+        assert cut("--output.overwrite", out=place) == 2
+        assert (other / "letter.txt").read_text() == "mine"
 
 
 @pytest.fixture
@@ -223,9 +308,10 @@ def test_too_many_failures_end_the_job_and_nothing_is_lost(
     assert cut("--crops", 2, path=with_a_bad_one) == 2
     assert "begun with other patches" in capsys.readouterr().err
     assert [part.stat().st_mtime_ns for part in parts] == times
+    # What failed is tried again, for it may have been mended.
     rate = ("--output.max-failure-rate", 0.2)
     assert cut(*rate, path=with_a_bad_one) == 0
-    assert "7 of 7 sources are done already" in capsys.readouterr().out
+    assert "6 of 7 sources are done already" in capsys.readouterr().out
     (failure,) = map(
         json.loads, (out / "failures.jsonl").read_text().splitlines()
     )
@@ -297,6 +383,8 @@ def test_a_job_that_is_killed_goes_on(cut, films, tmp_path, sums):
     [
         (("--size", 0), "size of at least 1. Received: 0"),
         (("--frames.rate", -1), "rate above 0. Received: -1"),
+        (("--output.path", "/output"), "path <data_dir>/<name>/<version>"),
+        (("--output.path", "data/a*/1"), "path <data_dir>/<name>/<version>"),
         (("--motion", 2), "motion from 0 to 1. Received: 2"),
         (("--workers", 0), "at least one worker. Received: 0"),
         (("--output.validation", 1), "groups to train on"),

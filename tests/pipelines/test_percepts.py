@@ -1,6 +1,9 @@
 import csv
 import json
+import pathlib
 import shutil
+import subprocess
+import sys
 
 import cv2
 import h5py
@@ -115,6 +118,17 @@ def test_whole_videos(make, tmp_path):
     assert sorted(lengths.values()) == [9, 9, 12, 12, 15, 15]
 
 
+def test_spans_whose_leftovers_wait_in_a_batch(make, tmp_path):
+    # Spans of 7 frames: a clip of 4, and 3 that are none.
+    spans = ("--frames.clips-per-video", 1, "--frames.clip-seconds", 0.7)
+    assert make(*spans, "--batch", 5) == 0
+    path = tmp_path / "percepts/1"
+    for split in ClipDataset(path).info["splits"]:
+        videos = [e["media_id"] for e in examples(path, split)]
+        assert len(videos) == len(set(videos))
+    assert (path / "failures.jsonl").read_text() == ""
+
+
 def test_films_that_fail_beside_others(make, films, tmp_path):
     folder = tmp_path / "films"
     shutil.copytree(films, folder)
@@ -137,13 +151,13 @@ def test_folders_of_pictures(make, rng, tmp_path):
     folder = tmp_path / "frames"
     for name in ("one", "two"):
         (folder / name).mkdir(parents=True)
-        for number in range(5):
+        for number in range(6):
             picture = rng.integers(0, 256, (30, 40, 3), np.uint8)
             cv2.imwrite(str(folder / name / f"{number:03}.jpg"), picture)
-    (folder / "two" / "003.jpg").write_bytes(b"no picture")
+    (folder / "two" / "004.jpg").write_bytes(b"no picture")
     assert make("--input.layout", "pictures", path=folder) == 0
     (line,) = (tmp_path / "percepts/1/failures.jsonl").read_text().splitlines()
-    assert json.loads(line)["reason"] == "003.jpg cannot be decoded"
+    assert json.loads(line)["reason"] == "004.jpg cannot be decoded"
     info = ClipDataset(tmp_path / "percepts/1").info
     assert sum(s["clips"] for s in info["splits"].values()) == 2
 
@@ -251,20 +265,35 @@ def test_features_of_other_sizes(bring, rng, tmp_path, capsys):
     assert "file of features" in capsys.readouterr().err
 
 
-def test_moving_mnist_on_disk(digits_file, tmp_path):
+def test_moving_mnist_on_disk(digits_file, tmp_path, sums, capsys):
     out = tmp_path / "moving" / "1"
-    assert (
-        call(
-            moving_mnist.Arguments,
-            *("--output.path", out, "--train", 7, "--frames", 4),
-            *("--data.digits", digits_file, "--data.frame-size", 16),
-            *("--data.validation-sequences", 3, "--data.test-sequences", 2),
-        )
-        == 0
+    given = (
+        *("--output.path", out, "--train", 7, "--frames", 4),
+        *("--data.digits", digits_file, "--data.frame-size", 16),
+        *("--data.validation-sequences", 3, "--data.test-sequences", 2),
     )
+    assert call(moving_mnist.Arguments, *given) == 0
+    assert call(moving_mnist.Arguments, *given) == 0
+    assert "complete already" in capsys.readouterr().out
     sizes = {"train": 7, "validation": 3, "test": 2}
     found = {split: examples(out, split) for split in sizes}
     assert {split: len(e) for split, e in found.items()} == sizes
+    sizes = sums(out)
+    # As a program, by workers that know nothing of its main module.
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pipelines.moving_mnist", "--workers"),
+            *("2", "--output.path", str(tmp_path / "two" / "moving" / "1")),
+            *("--train", "7", "--frames", "4"),
+            *("--data.digits", str(digits_file), "--data.frame-size", "16"),
+            *("--data.validation-sequences", "3"),
+            *("--data.test-sequences", "2"),
+        ],
+        check=True,
+        cwd=pathlib.Path(__file__).parents[2],
+        capture_output=True,
+    )
+    assert sums(tmp_path / "two" / "moving" / "1") == sizes
     digits = load_digits(str(digits_file))
     expected = MovingMNIST(digits.train, seed=0, frames=4, size=16)
     for example in found["train"]:

@@ -93,6 +93,8 @@ class TrainingConfig:
         clip_norm: bound of the gradients' global norm.
         precision: Keras's dtype policy.
         jit_compile: whether XLA compiles the step.
+        jit_update: whether XLA compiles the optimizer's update of a step that
+            it does not compile.
     """
 
     seed: int = 0
@@ -105,6 +107,7 @@ class TrainingConfig:
     clip_norm: float = 100.0
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     jit_compile: bool = True
+    jit_update: bool = False
 
     @property
     def steps(self):
@@ -145,6 +148,16 @@ class Config:
                 raise InputError(
                     f"Expected {section}.{name} above 0. Received: {value}"
                 )
+        if self.training.jit_update and (
+            self.training.jit_compile
+            or self.training.precision == "mixed_float16"
+        ):
+            raise InputError(
+                "Expected training.jit_update without training.jit_compile "
+                "and without mixed_float16, whose loss is scaled. Received: "
+                f"jit_compile {self.training.jit_compile}, "
+                f"{self.training.precision}"
+            )
         if not self.model.units or min(self.model.units) < 1:
             raise InputError(
                 "Expected model.units with at least one layer of at least "

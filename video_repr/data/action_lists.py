@@ -9,6 +9,7 @@ here they are the videos whose names say that they are cut from one film.
 
 import dataclasses
 import itertools
+import os
 import pathlib
 import re
 
@@ -129,7 +130,7 @@ def hmdb51(lists, split):
     return tuple(labels), videos
 
 
-def find_video(folder, path, exists=lambda path: path.exists()):
+def find_video(folder, path, exists=os.path.exists):
     """The file of a listed video, None if there is none.
 
     UCF-101's folder and its lists spell one class differently.
@@ -145,7 +146,8 @@ def find_video(folder, path, exists=lambda path: path.exists()):
         for part in path.split("/")
     ]
     for spelling in [path, *sorted(map("/".join, itertools.product(*parts)))]:
-        file = pathlib.Path(folder) / spelling
+        # Not a pathlib.Path: the folder may be gs://.
+        file = f"{str(folder).rstrip('/')}/{spelling}"
         if exists(file):
             return file
     return None

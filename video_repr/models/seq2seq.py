@@ -1,5 +1,6 @@
 """Autoencoder, future predictor and composite, as one model."""
 
+import contextlib
 import functools
 
 import keras
@@ -144,15 +145,28 @@ class VideoSeq2Seq(keras.Model):
         }
         return {branch: cut[branch] for branch in self.decoders}
 
-    def compile(self, optimizer="rmsprop", loss=None, **kwargs):
+    def compile(
+        self, optimizer="rmsprop", loss=None, *, jit_update=False, **kwargs
+    ):
         """Keras's `compile`; the loss is the paper's when it is None.
 
         That is `BceSumPerFrame` for logistic outputs and `HalfSsePerFrame`
         for others, the sum over the decoders.
 
+        Args:
+            optimizer: as for `keras.Model.compile`.
+            loss: as for `keras.Model.compile`, or None.
+            jit_update: whether XLA compiles the optimizer's update of a step
+                that it does not compile, as one in bfloat16 on a CPU, which
+                XLA would slow down. Operation by operation, an update reads
+                and writes every weight and moment many times.
+            **kwargs: as for `keras.Model.compile`.
+
         Raises:
             ValueError: for `jit_compile=True` in a strategy of several
-                replicas, whose step XLA cannot compile.
+                replicas, whose step XLA cannot compile; for `jit_update` with
+                `jit_compile=True`, in a strategy, or with an optimizer that
+                scales the loss.
         """
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         if kwargs.get("jit_compile") is True and replicas > 1:
@@ -162,6 +176,8 @@ class VideoSeq2Seq(keras.Model):
                 "jit_compile to be left out or False in a strategy of "
                 f"{replicas} replicas. Received: jit_compile=True"
             )
+        if jit_update:
+            kwargs.setdefault("jit_compile", False)
         if loss is None:
             loss = {
                 branch: BceSumPerFrame()
@@ -170,17 +186,45 @@ class VideoSeq2Seq(keras.Model):
                 for branch, decoder in self.decoders.items()
             }
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
-        if self.optimizer is None:
-            return
-        if self.built:
-            # Slots made within the first step take a tenth more memory.
-            self.optimizer.build(self.trainable_variables)
-        if replicas == 1 and not (self.jit_compile or self.run_eagerly):
-            _update_in_one_program(self.optimizer)
+        self.jit_update = jit_update
+        scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        if jit_update and (
+            self.jit_compile or scaled or tf.distribute.has_strategy()
+        ):
+            raise ValueError(
+                "jit_update is for a step without XLA, without a strategy and "
+                "without loss scaling. Received: "
+                f"jit_compile={self.jit_compile}, optimizer "
+                f"{type(self.optimizer).__name__}, strategy "
+                f"{type(tf.distribute.get_strategy()).__name__}"
+            )
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        if config is None:
+            return None
+        return {**config, "jit_update": self.jit_update}
 
     def compile_from_config(self, config):
         # Keras leaves this to models that override compile.
-        self.compile(**keras.saving.deserialize_keras_object(config))
+        config = keras.saving.deserialize_keras_object(config)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        if replicas > 1:
+            # Nobody asks for it who loads what one device has saved.
+            config["jit_compile"] = False
+        self.compile(**config)
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    def train_step(self, data):
+        if not self.jit_update or tf.executing_eagerly():
+            return super().train_step(data)
+        if not self.optimizer.built:
+            # XLA makes no variables.
+            with tf.init_scope():
+                self.optimizer.build(self.trainable_variables)
+        with _compiled_update(self.optimizer):
+            return super().train_step(data)
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
@@ -364,24 +408,21 @@ def _check_weights(y, arguments):
             )
 
 
-def _update_in_one_program(optimizer):
-    """Lets XLA compile the update of a step that it does not compile.
+@contextlib.contextmanager
+def _compiled_update(optimizer):
+    """Makes a program of the update that is traced inside."""
 
-    Operation by operation, an update reads and writes every weight and moment
-    a dozen times.
-    """
-    apply = optimizer.apply
+    def compiled(gradients, trainable_variables=None):
+        def update(gradients):
+            type(optimizer).apply(optimizer, gradients, trainable_variables)
 
-    def compiled(gradients, variables=None):
-        if not optimizer.built:
-            # XLA makes no variables.
-            with tf.init_scope():
-                optimizer.build(variables)
-        tf.function(
-            lambda gradients: apply(gradients, variables), jit_compile=True
-        )(gradients)
+        tf.function(update, jit_compile=True)(gradients)
 
     optimizer.apply = compiled
+    try:
+        yield
+    finally:
+        del optimizer.apply
 
 
 def _in_frame_shape(frames, frame_shape):

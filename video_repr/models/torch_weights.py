@@ -34,6 +34,8 @@ class _Tensor:
     def array(self):
         storage, offset, shape, strides = self._arguments
         ends = [(n - 1) * s for n, s in zip(shape, strides, strict=True)]
+        if min((offset, *shape, *strides)) < 0:
+            raise ValueError("a tensor has negative sizes")
         if 0 not in shape and offset + sum(ends) >= storage.size:
             raise ValueError("a tensor reaches beyond its storage")
         return np.lib.stride_tricks.as_strided(
