@@ -4,8 +4,8 @@
 
 PYTHON ?= python3.11
 VENV ?= .venv
-# XLA keeps what it has compiled until a process ends: these tests have
-# processes of their own, and two at once fit into 16 GB.
+# XLA keeps what it has compiled until a process ends: the tests that compile
+# most have processes of their own.
 COMPILED = tests/conformance tests/layers tests/models
 PYTEST = $(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile
 
