@@ -277,6 +277,9 @@ def test_any_number_of_future_frames(conditional):
     assert long.shape == (5, 50, SIZE, SIZE)
     np.testing.assert_allclose(long[:, :FUTURE], short, atol=1e-6)
     assert ((long >= 0) & (long <= 1)).all()
+    model.compile("sgd", jit_compile=True)
+    compiled = model.predict_future(clips, 50, batch_size=2)
+    np.testing.assert_allclose(compiled, long, atol=1e-5)
 
 
 def test_uint8_pixels_are_scaled():

@@ -163,16 +163,54 @@ def peephole_lstm(
     return run(drive, h, c, recurrent_kernel, peephole)
 
 
-def _product_with(recurrent_kernel, h):
-    """The loop's product of the weights with columns like `h`."""
-    if h.shape[1] == 1:
+def roll_out(frame, states, layers, readout, to_frame, *, steps):
+    """Runs a stack of peephole LSTMs that reads its own frame before.
+
+    Args:
+        frame: `[batch, features]`, what the first step reads.
+        states: `[[h, c], ...]`, a pair a layer, each `[batch, units]`.
+        layers: `(kernel, recurrent_kernel, peephole, bias)` of each layer, as
+            in `PeepholeLSTMCell`.
+        readout: `(kernel, bias)` of the output layer.
+        to_frame: makes a frame of what the output layer gives.
+        steps: number of steps, at least 1.
+
+    Returns:
+        `[batch, steps, features]`, what the output layer gives.
+    """
+    frame = tf.transpose(frame)
+    states = [[tf.transpose(x) for x in state] for state in states]
+    cells = []
+    for kernel, recurrent_kernel, peephole, bias in layers:
+        weights = tf.concat([kernel, recurrent_kernel], axis=0)
+        cells.append(
+            (_product_with(weights, frame), peephole[:, :, None], bias[:, None])
+        )
+    kernel, bias = readout
+    read, bias = _product_with(kernel, frame), bias[:, None]
+
+    def step(t, frame, states, outputs):
+        x, new = frame, []
+        for (product, *rest), (h, c) in zip(cells, states, strict=True):
+            peephole, bias_of_gates = rest
+            z = product(tf.concat([x, h], axis=0)) + bias_of_gates
+            _, x, c = gates(z, c, peephole, axis=0)
+            new.append([x, c])
+        output = read(x) + bias
+        return t + 1, to_frame(output), new, outputs.write(t, output)
+
+    *_, outputs = _loop(step, steps, (0, frame, states, _array(frame, steps)))
+    return tf.transpose(outputs.stack(), [2, 0, 1])
+
+
+def _product_with(kernel, columns):
+    """The loop's product of weights with columns like `columns`."""
+    if columns.shape[1] == 1:
         # One column is one row: copying the weights would cost more than the
         # whole loop.
-        return lambda h: tf.transpose(
-            tf.matmul(tf.transpose(h), recurrent_kernel)
-        )
-    transposed = tf.transpose(recurrent_kernel)
-    return lambda h: tf.matmul(transposed, h)
+        return lambda x: tf.transpose(tf.matmul(tf.transpose(x), kernel))
+    transposed = tf.transpose(kernel)
+    return lambda x: tf.matmul(transposed, x)
 
 
 def _product_with_zeros(h):

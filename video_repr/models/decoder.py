@@ -5,6 +5,7 @@ import tensorflow as tf
 from keras import ops
 
 from video_repr.layers import PeepholeLSTM
+from video_repr.layers import recurrence
 from video_repr.layers.random_state import SavesRandomState
 from video_repr.models import frames as _frames
 
@@ -168,8 +169,8 @@ class Decoder(SavesRandomState, keras.layers.Layer):
         previous = self._previous(truth)
         if not self._samples:
             return self._run(previous, states, training)
-        return self._run_by_itself(
-            states, steps, previous, self._draw_own(previous), training
+        return self._run_sampled(
+            states, steps, previous, self._draw_own(previous)
         )
 
     def to_frames(self, outputs):
@@ -233,30 +234,46 @@ class Decoder(SavesRandomState, keras.layers.Layer):
             sequence = top[:, None]
         return self._emit(sequence, training)
 
-    def _run_by_itself(
-        self, states, steps, previous=None, own=None, training=False
-    ):
-        """Transition by transition, each from the frame before it.
+    def _run_by_itself(self, states, steps):
+        """Transition by transition, each from the decoder's frame before."""
+        frame, outputs = self._start(states, training=False)
+        if self._transitions(steps):
+            rolled = recurrence.roll_out(
+                frame,
+                self._cast(states),
+                [
+                    _tensors(
+                        cell.kernel,
+                        cell.recurrent_kernel,
+                        cell.peephole,
+                        cell.bias,
+                    )
+                    for cell in (lstm.cell for lstm in self.lstms)
+                ],
+                _tensors(self.readout.kernel, self.readout.bias),
+                lambda values: self.to_frames(self._rectify(values)),
+                steps=self._transitions(steps),
+            )
+            outputs.append(self._rectify(rolled))
+        outputs = ops.concatenate(outputs, axis=1)
+        return ops.reshape(outputs, (-1, steps, self.output_dim))
 
-        With `previous` and `own`, the frame before transition t is the
-        decoder's own where `own[:, t]` and `previous[:, t]` elsewhere.
+    def _run_sampled(self, states, steps, previous, own):
+        """Transition by transition, of true frames and of the decoder's own.
+
+        The frame before transition t is the decoder's own where `own[:, t]`
+        and `previous[:, t]` elsewhere.
         """
         transitions = self._transitions(steps)
-        if self.first_step == "copy":
-            first = self._emit(states[-1][0], training)
-            frame = self.to_frames(first)
-        else:
-            batch = ops.shape(states[0][0])[0]
-            frame = ops.zeros((batch, self.output_dim), self.compute_dtype)
+        frame, outputs = self._start(states, training=True)
 
         def step(t, frame, states, outputs):
-            if own is not None:
-                frame = ops.where(own[:, t], frame, previous[:, t])
-            x, new = frame, []
+            x = ops.where(own[:, t], frame, previous[:, t])
+            new = []
             for lstm, state in zip(self.lstms, states, strict=True):
-                x, state = lstm.cell(x, state, training=training)
+                x, state = lstm.cell(x, state, training=True)
                 new.append(state)
-            output = self._emit(x, training)
+            output = self._emit(x, training=True)
             return (
                 t + 1,
                 self.to_frames(output),
@@ -264,33 +281,44 @@ class Decoder(SavesRandomState, keras.layers.Layer):
                 outputs.write(t, output),
             )
 
-        states = [
-            [ops.cast(value, self.compute_dtype) for value in state]
-            for state in states
-        ]
-        *_, outputs = tf.while_loop(
+        *_, sampled = tf.while_loop(
             lambda t, *_: t < transitions,
             step,
             (
                 0,
                 frame,
-                states,
+                self._cast(states),
                 tf.TensorArray(self.compute_dtype, size=transitions),
             ),
             maximum_iterations=transitions,
         )
-        outputs = ops.transpose(outputs.stack(), (1, 0, 2))
-        if self.first_step == "copy":
-            outputs = ops.concatenate([first[:, None], outputs], axis=1)
+        outputs.append(ops.transpose(sampled.stack(), (1, 0, 2)))
+        outputs = ops.concatenate(outputs, axis=1)
         return ops.reshape(outputs, (-1, steps, self.output_dim))
+
+    def _start(self, states, training):
+        """What the first transition reads, and the outputs before it."""
+        if self.first_step == "copy":
+            first = self._emit(states[-1][0], training)
+            return self.to_frames(first), [first[:, None]]
+        batch = ops.shape(states[0][0])[0]
+        return ops.zeros((batch, self.output_dim), self.compute_dtype), []
+
+    def _cast(self, states):
+        return [
+            [ops.cast(value, self.compute_dtype) for value in state]
+            for state in states
+        ]
 
     def _emit(self, h, training):
         if self.dropout and training:
             h = keras.random.dropout(h, self.dropout, seed=self.seed_generator)
-        outputs = self.readout(h)
+        return self._rectify(self.readout(h))
+
+    def _rectify(self, values):
         if self.output_kind == "rectified":
-            return ops.relu(outputs)
-        return outputs
+            return ops.relu(values)
+        return values
 
     def get_config(self):
         sampling = self.scheduled_sampling
@@ -310,6 +338,10 @@ class Decoder(SavesRandomState, keras.layers.Layer):
             "unroll": self.unroll,
             "seed": self.seed,
         }
+
+
+def _tensors(*variables):
+    return [tf.convert_to_tensor(variable) for variable in variables]
 
 
 def _check_choice(name, value, choices):

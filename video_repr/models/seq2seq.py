@@ -186,6 +186,8 @@ class VideoSeq2Seq(keras.Model):
                 for branch, decoder in self.decoders.items()
             }
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
+        # With XLA if the step is.
+        vars(self).pop("_predict_future", None)
         self.jit_update = jit_update
         scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
         if jit_update and (
@@ -319,7 +321,7 @@ class VideoSeq2Seq(keras.Model):
 
     @functools.cached_property
     def _predict_future(self):
-        @tf.function(reduce_retracing=True)
+        @tf.function(reduce_retracing=True, jit_compile=bool(self.jit_compile))
         def predict(batch, steps):
             decoder = self.decoders["future"]
             features = _frames.as_features(batch, self.compute_dtype)
