@@ -15,12 +15,14 @@ Each figure is a ratio of two measurements of one run, the median over
     reading_vs_model      sequences a second read from a dataset, of those
                           that the demo's updates eat
 
-The films are generated, or those of a folder.
+and `costs`, in ms of one core, of what docs/scaling.md counts with. The
+films are generated, or those of a folder.
 """
 
 import contextlib
 import dataclasses
 import io
+import itertools
 import os
 import pathlib
 import statistics
@@ -31,6 +33,7 @@ import time
 
 import av
 import numpy as np
+import tensorflow as tf
 import tyro
 
 from benchmarks import input as feeding
@@ -39,8 +42,15 @@ from pipelines import patches
 from pipelines import percepts
 from pipelines.arguments import Input
 from pipelines.job import Output
+from pipelines.sources import Source
 from pipelines.transforms import sample
+from pipelines.transforms import write
+from pipelines.transforms.convnet import Percepts
+from pipelines.transforms.flow import Flow
 from video_repr import configs
+from video_repr.data.features import IMAGE
+from video_repr.data.features import Clip
+from video_repr.data.features import Features
 from video_repr.files import write_json
 from video_repr.models import convnets
 
@@ -50,6 +60,7 @@ _MEASURES = (
     "percepts_vs_network",
     "memory_10min_vs_1min",
     "reading_vs_model",
+    "costs",
 )
 
 
@@ -150,7 +161,19 @@ def cut(folder, directory, **options):
     )
 
 
+def copies_of(folder, directory, count):
+    """A folder with each film of another so many times."""
+    many = pathlib.Path(tempfile.mkdtemp(dir=directory))
+    for film in films_of(folder):
+        for copy in range(count):
+            (many / f"{copy:04}-{film.name}").symlink_to(film.resolve())
+    return many
+
+
 def patches_vs_decode(arguments, folder, directory):
+    rate, frames = decode_and_crop(films_of(folder))
+    # A job's beginning and end are no part of its rate.
+    folder = copies_of(folder, directory, max(1, round(15 * rate / frames)))
     seconds_of(cut(folder, directory))
     ratios = []
     for _ in range(arguments.repeats):
@@ -162,13 +185,9 @@ def patches_vs_decode(arguments, folder, directory):
 
 
 def two_workers_vs_one(arguments, folder, directory):
-    many = pathlib.Path(directory) / "many"
-    many.mkdir()
     once = seconds_of(cut(folder, directory))
     copies = max(1, round(60 * arguments.minutes / once * 1.2))
-    for film in films_of(folder):
-        for copy in range(copies):
-            (many / f"{copy:04}-{film.name}").symlink_to(film.resolve())
+    many = copies_of(folder, directory, copies)
     one = seconds_of(cut(many, directory))
     two = seconds_of(cut(many, directory, workers=2))
     print(f"  one worker {one:.0f} s, two {two:.0f} s")
@@ -176,8 +195,6 @@ def two_workers_vs_one(arguments, folder, directory):
 
 
 def percepts_vs_network(arguments, folder, directory):
-    import tensorflow as tf
-
     network = convnets.network("efficientnet-lite0", arguments.weights)
     run = tf.function(network.percepts, reduce_retracing=True)
 
@@ -191,6 +208,9 @@ def percepts_vs_network(arguments, folder, directory):
 
     best = max((8, 16, 32, 64), key=rate)
     _, frames = decode_and_crop(films_of(folder))
+    copies = max(1, round(30 * rate(best) / frames))
+    folder = copies_of(folder, directory, copies)
+    frames *= copies
 
     def command():
         return percepts.Arguments(
@@ -199,9 +219,7 @@ def percepts_vs_network(arguments, folder, directory):
                 str(pathlib.Path(tempfile.mkdtemp(dir=directory)) / "p" / "1"),
                 max_failure_rate=1.0,
             ),
-            network="efficientnet-lite0",
-            weights=arguments.weights,
-            batch=best,
+            Percepts(weights=arguments.weights, batch=best),
         )
 
     seconds_of(command())
@@ -225,8 +243,8 @@ def memory_10min_vs_1min(arguments, folder, directory):
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "pipelines.patches"),
-                *("--input.path", str(path)),
-                *("--output.path", str(path / "out" / "1")),
+                *("--input", str(path)),
+                *("--output", str(path / "out" / "1")),
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -247,6 +265,59 @@ def reading_vs_model(arguments, folder, directory):
     return result["tfrecords"]["of_update"]
 
 
+def costs(arguments, folder, directory):
+    found = {}
+    for height, width in ((240, 320), (720, 1280)):
+        film = pathlib.Path(directory) / f"{height}.mp4"
+        write_film(film, 10, height, width)
+        rate, _ = decode_and_crop([film])
+        found[f"decode a frame of {height} x {width}"] = 1000 / rate
+    with av.open(str(pathlib.Path(directory) / "240.mp4")) as container:
+        frames = list(itertools.islice(container.decode(video=0), 101))
+    start = time.perf_counter()
+    count = len(
+        list(Flow().between((0, i / 30, f) for i, f in enumerate(frames)))
+    )
+    spent = time.perf_counter() - start
+    found["flow of a frame of 240 x 320"] = 1000 * spent / count
+    for name in ("efficientnet-lite0", "vgg16-fc6"):
+        network = convnets.network(name, "random")
+        run = tf.function(network.percepts, reduce_retracing=True)
+        pictures = np.zeros((32, 224, 224, 3), np.float32)
+        run(pictures)
+        spent = []
+        for _ in range(3):
+            start = time.perf_counter()
+            run(pictures).numpy()
+            spent.append(time.perf_counter() - start)
+        # Networks run on all cores.
+        cores = len(os.sched_getaffinity(0))
+        found[f"{name} of a frame"] = (
+            1000 * statistics.median(spent) * cores / len(pictures)
+        )
+    found["write a MB of records"] = _writing(directory)
+    return found
+
+
+def _writing(directory):
+    """Milliseconds for each MB of a part."""
+    features = Features(IMAGE, (32, 32, 3))
+    values = np.random.default_rng(0).integers(
+        0, 256, (29, 32, 32, 3), np.uint8
+    )
+    (pathlib.Path(directory) / "parts").mkdir()
+    source = Source("none", "none", "none", split="train")
+    part = write.Part(str(directory), source, features)
+    start = time.perf_counter()
+    for number in range(1000):
+        name = f"none/{number:06}"
+        part.add(Clip(name, values, "none", 0, "none", "none"))
+    part.close()
+    spent = time.perf_counter() - start
+    file = f"{write.part_path(str(directory), 'none')}.tfrecord"
+    return 1000 * spent / (os.path.getsize(file) / 1e6)
+
+
 def main():
     arguments = tyro.cli(Arguments)
     results = {"machine": machine()}
@@ -260,7 +331,11 @@ def main():
         for name in arguments.measures:
             print(name, flush=True)
             results[name] = globals()[name](arguments, folder, directory)
-            print(f"{name:<24}{results[name]:>8.2f}", flush=True)
+            found = results[name]
+            if not isinstance(found, dict):
+                found = {name: found}
+            for what, value in found.items():
+                print(f"{what:<36}{value:>8.2f}", flush=True)
             if arguments.json:
                 write_json(arguments.json, results)
 

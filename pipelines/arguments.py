@@ -2,12 +2,14 @@
 
 import dataclasses
 import sys
+from typing import Annotated
 from typing import Literal
 
 import tyro
 
 from pipelines import sources
 from pipelines.engine import split_arguments
+from pipelines.flags import named
 from video_repr.data import action_lists
 from video_repr.errors import InputError
 
@@ -28,7 +30,7 @@ class Input:
             path, what must not be divided between splits.
     """
 
-    path: str
+    path: Annotated[str, named("input")]
     layout: Literal["folder", "list", "pictures", "ucf101", "hmdb51"] = "folder"
     lists: str | None = None
     split: Literal[1, 2, 3] = 1
@@ -45,8 +47,13 @@ class Input:
             self.labels or self.group_pattern is not None
         ):
             raise InputError(
-                "Expected --input.labels and --input.group-pattern for the "
+                "Expected --labels and --group-pattern for the "
                 f"layouts folder and pictures. Received: {self.layout}"
+            )
+        if self.lists is not None and self.layout not in ("ucf101", "hmdb51"):
+            raise InputError(
+                "Expected --lists with --layout ucf101 or hmdb51. Received: "
+                f"--layout {self.layout}"
             )
         if self.layout == "list":
             return sources.listed(self.path)
@@ -59,7 +66,7 @@ class Input:
             )
         if self.lists is None:
             raise InputError(
-                f"Expected --input.lists, the folder of {self.layout}'s "
+                f"Expected --lists, the folder of {self.layout}'s "
                 "official lists. Received: none"
             )
         of = getattr(action_lists, self.layout)
@@ -88,6 +95,15 @@ def main(kind, program, arguments=None):
             args=ours,
         )
         command(beams)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(
+            f"{program}: Expected a path that can be used. Received: "
+            f"{str(error.filename)!r}: {error.strerror}",
+            file=sys.stderr,
+        )
+        return 2
     except InputError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 2

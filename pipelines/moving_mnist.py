@@ -1,6 +1,6 @@
 """Moving MNIST on disk, for those who want files.
 
-    python -m pipelines.moving_mnist --output.path data/moving_mnist/1
+    python -m pipelines.moving_mnist --output data/moving_mnist/1
 
 The sequences are those that `video_repr.data.MovingMNIST` makes on the fly.
 Options of Beam follow `--`.
@@ -9,11 +9,13 @@ Options of Beam follow `--`.
 import dataclasses
 import functools
 import sys
+from typing import Annotated
 
 import apache_beam as beam
 
 from pipelines.arguments import main
 from pipelines.engine import Engine
+from pipelines.flags import FLAT
 from pipelines.job import Job
 from pipelines.job import Output
 from pipelines.sources import Source
@@ -71,7 +73,7 @@ class Arguments:
         workers: processes on this machine.
     """
 
-    output: Output
+    output: Annotated[Output, FLAT]
     data: configs.DataConfig = dataclasses.field(
         default_factory=configs.DataConfig
     )
@@ -86,6 +88,11 @@ class Arguments:
             raise InputError(
                 "Expected at least 2 frames and a training sequence. "
                 f"Received: {self.frames} frames, {self.train} sequences"
+            )
+        if self.data.test_file is not None:
+            raise InputError(
+                "Expected test sequences to be made. Received: "
+                f"--data.test-file {self.data.test_file}"
             )
         engine = Engine(self.workers, tuple(beam_options))
         config = configs.Config(
@@ -115,7 +122,11 @@ class Arguments:
         features = Features(IMAGE, (size, size))
         Job(
             "pipelines.moving_mnist",
-            {"config": data.config.to_dict(), "digits": data.digits.describe()},
+            {
+                "config": data.config.to_dict(),
+                "digits": data.digits.describe(),
+                "train": self.train,
+            },
             Sources(tuple(sources)),
             features,
             functools.partial(_write, Sequences(data.config), features),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import json
 import os
 import re
 
@@ -38,6 +39,15 @@ class Source:
     pictures: bool = False
     row: int | None = None
 
+    def to_line(self):
+        """A line of JSON."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_line(cls, line):
+        """The source of a line."""
+        return cls(**json.loads(line))
+
     def describe(self):
         """Size and SHA-256 of the file, for info.json.
 
@@ -46,6 +56,9 @@ class Source:
         """
         if self.pictures or self.row is not None:
             return {}
+        if os.path.exists(self.path) and not os.path.isfile(self.path):
+            # A pipe would be waited for.
+            raise OSError("it is no file")
         digest, size = hashlib.sha256(), 0
         with FileSystems.open(
             self.path, compression_type="uncompressed"
@@ -110,6 +123,13 @@ def folder(path, *, labels=False, group_pattern=None, pictures=False):
     Raises:
         InputError: if there are no films, or a film has no label or group.
     """
+    try:
+        pattern = re.compile(group_pattern or "")
+    except re.error as error:
+        raise InputError(
+            "Expected a regular expression for --group-pattern. Received: "
+            f"{group_pattern!r}: {error}"
+        ) from error
     files = _files_below(path)
     is_wanted = _is_picture if pictures else _is_film
     wanted = sorted(file for file in files if is_wanted(file))
@@ -119,7 +139,7 @@ def folder(path, *, labels=False, group_pattern=None, pictures=False):
     # A directory named like a film is no film, and is said to be none.
     sources = []
     for file in wanted:
-        name = os.path.relpath(file, path).replace(os.sep, "/")
+        name = _printable(os.path.relpath(file, path).replace(os.sep, "/"))
         parts = name.split("/")
         if labels and len(parts) < 2:
             raise InputError(
@@ -128,8 +148,8 @@ def folder(path, *, labels=False, group_pattern=None, pictures=False):
             )
         group = name
         if group_pattern:
-            match = re.search(group_pattern, name)
-            if not match or not match.groups():
+            match = pattern.search(name)
+            if not match or not match.groups() or match[1] is None:
                 raise InputError(
                     f"Expected a name that {group_pattern!r} finds a group "
                     f"in. Received: {name!r}"
@@ -159,7 +179,8 @@ def listed(file):
     try:
         with FileSystems.open(file, compression_type="uncompressed") as opened:
             lines = opened.read().decode().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except Exception as error:
+        # Beam's file systems have errors of their own.
         raise InputError(
             f"Expected a list, a path in each line. Received: {file}: {error}"
         ) from error
@@ -169,14 +190,14 @@ def listed(file):
         for line in lines
         if line.strip()
     ]
-    return Sources(
-        tuple(
-            Source(
-                path if "://" in path else os.path.join(base, path), path, path
-            )
-            for path in sorted(set(paths))
-        )
-    )
+    sources = {}
+    for path in sorted(paths):
+        file = path if "://" in path else os.path.join(base, path)
+        name = _printable(path)
+        # One film under two names would be in two groups.
+        real = file if "://" in file else os.path.realpath(file)
+        sources.setdefault(real, Source(file, name, name))
+    return Sources(tuple(sources.values()))
 
 
 def official(path, lists, split, of):
@@ -213,15 +234,54 @@ def official(path, lists, split, of):
 
 def _files_below(path):
     if os.path.isdir(path):
-        return [
-            os.path.join(parent, name)
-            for parent, folders, files in os.walk(path, followlinks=True)
-            # Directories named like films would be missed without a word.
-            for name in (*files, *(f for f in folders if _is_film(f)))
-            if not name.startswith(".")
-        ]
-    (matched,) = FileSystems.match([FileSystems.join(path, "**")])
+        found, seen = [], set()
+        for parent, folders, files in os.walk(
+            path, onerror=_unreadable, followlinks=True
+        ):
+            # The first of two links to a folder, on every machine.
+            folders.sort()
+            real = os.path.realpath(parent)
+            if real in seen:
+                # A link back up would be followed for ever.
+                folders.clear()
+                continue
+            seen.add(real)
+            found += [
+                os.path.join(parent, name)
+                # Directories named like films would be missed without a word.
+                for name in (*files, *(f for f in folders if _is_film(f)))
+                if not name.startswith(".")
+            ]
+        return found
+    if os.path.exists(path):
+        raise InputError(
+            "Expected a folder, or --layout list for a list of films. "
+            f"Received: {path}, a file"
+        )
+    if "://" not in path:
+        raise InputError(
+            f"Expected a folder. Received: {path}, which does not exist"
+        )
+    try:
+        (matched,) = FileSystems.match([FileSystems.join(path, "**")])
+    except Exception as error:
+        # Beam's file systems have errors of their own.
+        raise InputError(
+            f"Expected a folder that can be read. Received: {path}: {error}"
+        ) from error
     return [found.path for found in matched.metadata_list]
+
+
+def _unreadable(error):
+    raise InputError(
+        "Expected folders that can be read. Received: "
+        f"{error.filename}: {error.strerror}"
+    )
+
+
+def _printable(name):
+    """A name whose bytes are UTF-8."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _is_film(path):

@@ -1,17 +1,26 @@
 """Percepts: a network's activations for the frames of a source."""
 
+import concurrent.futures
 import dataclasses
 import functools
 import itertools
+import os
+import pathlib
 import threading
+from typing import Annotated
 from typing import Literal
 
 import apache_beam as beam
 import numpy as np
 
+from pipelines.flags import FLAT
+from pipelines.transforms import decode
 from pipelines.transforms.flow import Flow
 from pipelines.transforms.frames import Frames
 from pipelines.transforms.write import Part
+from pipelines.transforms.write import attempt
+from pipelines.transforms.write import described
+from video_repr.data.dataset import sha256
 from video_repr.data.features import Clip
 from video_repr.errors import InputError
 
@@ -26,19 +35,23 @@ class Percepts:
 
     Attributes:
         frames: which frames are read.
-        flow: how the flow that the network reads is computed; None where it
-            reads frames.
-        network: name or file of the network, see `convnets.network`.
-        weights: its weights; the best that is there when None.
+        stream: the frames themselves, or the optical flow between them.
+        flow: how flow is computed.
+        network: "efficientnet-lite0", where None is given, "vgg16-fc6" as in
+            the paper, "vgg16-fc7", a .keras model, a SavedModel or a TF-Hub
+            handle. For flow a .keras model of stacked flow; when None the
+            flow itself is written, as quantised pictures.
+        weights: "imagenet", where None is given, "random" or a file.
         crops: "centre", or "five" for the mean over the centre and the four
             corners.
-        clip_frames: frames of a record; all frames of a span when None.
+        clip_frames: frames of a record; None for all of a video.
         batch: frames that go through the network at once.
     """
 
-    frames: Frames
-    flow: Flow | None = None
-    network: str = "efficientnet-lite0"
+    frames: Annotated[Frames, FLAT] = dataclasses.field(default_factory=Frames)
+    stream: Literal["rgb", "flow"] = "rgb"
+    flow: Flow = dataclasses.field(default_factory=Flow)
+    network: str | None = None
     weights: str | None = None
     crops: Literal["centre", "five"] = "centre"
     clip_frames: int | None = 29
@@ -57,6 +70,24 @@ class Percepts:
         """Pictures that the network sees of a frame."""
         return {"centre": 1, "five": 5}[self.crops]
 
+    @property
+    def stack(self):
+        """Flow frames that the network reads at once; None for frames."""
+        return self.flow.stack if self.stream == "flow" else None
+
+    def sums(self):
+        """SHA-256 of the network's files, by their paths."""
+        return {
+            str(file): sha256(file)
+            for path in (self.network, self.weights)
+            if path and os.path.exists(path)
+            for file in (
+                sorted(f for f in pathlib.Path(path).rglob("*") if f.is_file())
+                if os.path.isdir(path)
+                else [path]
+            )
+        }
+
     def load(self):
         """The network, once a process, whichever thread comes first.
 
@@ -64,8 +95,10 @@ class Percepts:
             InputError: if it does not read what there is.
         """
         with _LOADING:
-            network = _network(self.network, self.weights)
-        stack = None if self.flow is None else self.flow.stack
+            network = _network(
+                self.network or "efficientnet-lite0", self.weights
+            )
+        stack = self.stack
         if network.stack != stack:
             raise InputError(
                 f"Expected a network that reads {_in_words(stack)}. Received: "
@@ -87,15 +120,16 @@ class Percepts:
             `[crops, stack, size, size, 2]` of flow.
         """
         frames = self.frames.read(source, decoded)
-        if self.flow is not None:
+        if self.stream == "flow":
             for span, seconds, stack in self.flow.stacks(frames):
                 yield span, seconds, self._crop(stack, size)
             return
         height, width = (
             round(side * size / _READ) for side in (_HEIGHT, _WIDTH)
         )
+        scale = decode.reformatter()
         for span, seconds, frame in frames:
-            pixels = frame.reformat(width, height, "rgb24").to_ndarray()
+            pixels = scale.reformat(frame, width, height, "rgb24").to_ndarray()
             yield span, seconds, self._crop(pixels, size)
 
     def _crop(self, pixels, size):
@@ -126,31 +160,51 @@ def _network(name, weights):
 
 
 class _Batches:
-    """Pictures that wait until a batch of them is full."""
+    """Pictures that wait until a batch of them is full.
+
+    The network runs on one batch while the next is decoded.
+    """
 
     def __init__(self, network, size):
         self._network, self._size = network, size
-        self._waiting = []
+        self._waiting, self._running = [], None
+        self._thread = concurrent.futures.ThreadPoolExecutor(1)
 
     def put(self, picture, receive):
         """Queues a picture; `receive` gets its percept, perhaps later."""
         self._waiting.append((picture, receive))
         if len(self._waiting) == self._size:
-            self.flush()
+            self._run()
 
-    def flush(self):
-        """Runs the network on what waits."""
-        if not self._waiting:
+    def finish(self):
+        """Runs the network on what waits, until all is received."""
+        if self._waiting:
+            self._run()
+        self._receive()
+        self._thread.shutdown()
+
+    def _run(self):
+        pictures = [picture for picture, _ in self._waiting]
+        receivers = [receive for _, receive in self._waiting]
+        self._waiting = []
+        future = self._thread.submit(self._percepts, pictures)
+        self._receive()
+        self._running = future, receivers
+
+    def _receive(self):
+        if self._running is None:
             return
+        (future, receivers), self._running = self._running, None
+        for receive, percept in zip(receivers, future.result(), strict=False):
+            receive(percept)
+
+    def _percepts(self, pictures):
         # Filled up to one size: the same picture then gives the same bytes
         # whatever stands beside it.
-        batch = np.zeros((self._size, *self._waiting[0][0].shape), np.float32)
-        for row, (picture, _) in zip(batch, self._waiting, strict=False):
+        batch = np.zeros((self._size, *pictures[0].shape), np.float32)
+        for row, picture in zip(batch, pictures, strict=False):
             row[:] = picture
-        percepts = self._network.percepts(batch).numpy()
-        waiting, self._waiting = self._waiting, []
-        for (_, receive), percept in zip(waiting, percepts, strict=False):
-            receive(percept)
+        return self._network.percepts(batch).numpy()
 
 
 class _Recording:
@@ -239,25 +293,19 @@ class WritePercepts(beam.DoFn):
     def process(self, source):
         part = Part(self._staging, source, self._features)
         recording = _Recording(part, self._percepts.crops_per_frame)
-        failure, about = None, {}
-        try:
-            about = source.describe()
-        except OSError as error:
-            failure = str(error)
+        about, failure = described(source)
         size = self._network.size
         seen = iter(
             () if failure else self._percepts.read(source, part.decoded, size)
         )
         length = self._percepts.clip_frames
-        number, span, count, end = 0, None, 0, None
+        number, span, count, end, longest = 0, None, 0, None, 0
         while failure is None:
-            # One strange film must not end a job of a million; what goes
-            # wrong in the network must.
-            try:
-                of, seconds, pictures = next(seen, (None, None, None))
-            except Exception as error:
-                failure = str(error) or type(error).__name__
+            # What goes wrong in the network ends the job.
+            found, failure = attempt(seen)
+            if failure:
                 break
+            of, seconds, pictures = found or (None, None, None)
             if end and (pictures is None or of != span or count == length):
                 # What is left of a span is no clip where clips have a length.
                 end(count if length in (None, count) else 0)
@@ -270,17 +318,17 @@ class WritePercepts(beam.DoFn):
             for picture in pictures:
                 self._batches.put(picture, receive)
             count += 1
+            longest = max(longest, count)
         if end:
             end(count if length in (None, count) else 0)
-        needed = (length or 1) + (
-            self._percepts.flow.stack if self._percepts.flow else 0
-        )
-        if part.decoded.frames < needed:
+        if longest < (length or 1):
+            what = "stacks of flow" if self._percepts.stack else "frames"
             part.decoded.problems.append(
-                f"{part.decoded.frames} frames are less than a clip's {needed}"
+                f"{longest} {what} in a row are less than a clip's "
+                f"{length or 1}"
             )
         recording.end(failure, about)
         yield source.media_id
 
     def finish_bundle(self):
-        self._batches.flush()
+        self._batches.finish()

@@ -2,10 +2,13 @@
 
 import dataclasses
 import itertools
+from typing import Annotated
 
 import numpy as np
 
+from pipelines.flags import FLAT
 from pipelines.sources import Source
+from pipelines.transforms import decode
 from pipelines.transforms import sample
 from pipelines.transforms.frames import Frames
 from video_repr.data.features import Clip
@@ -22,13 +25,13 @@ class Patches:
         size: height and width of a patch in pixels.
         grey: whether patches are grey rather than RGB.
         crops: clips that are cut at once from the same frames.
-        whole: whether a patch is the centre of a frame that was scaled until
-            its shorter side fits, rather than a random place.
-        motion: patches whose mean absolute difference between one frame and
-            the next, in [0, 1], is smaller are left out; 0 leaves none out.
+        whole: scale frames until their shorter side fits and cut the centre,
+            rather than patches at random places.
+        motion: leave out patches that move less than this from one frame to
+            the next, a mean absolute difference in [0, 1].
     """
 
-    frames: Frames
+    frames: Annotated[Frames, FLAT] = dataclasses.field(default_factory=Frames)
     clip_frames: int = 29
     size: int = 32
     grey: bool = False
@@ -61,30 +64,40 @@ class Patches:
         """Yields the `Clip`s of a source."""
         clip_number = itertools.count()
         frames, patches, key, start = 0, None, None, 0.0
-        still = too_small = 0
+        still = too_small = run = longest = 0
+        scale, convert = decode.reformatter(), decode.reformatter()
         for span, seconds, frame in self.frames.read(source, decoded):
             if self.whole:
-                frame = self._scaled(frame)
+                frame = self._scaled(frame, scale)
             if min(frame.width, frame.height) < self.size:
                 too_small += 1
                 continue
             # A clip has one size, and lies in one span.
             if (span, frame.width, frame.height) != key:
                 key, frames = (span, frame.width, frame.height), 0
+                run = 0
             if not frames:
                 number, start = next(clip_number), seconds
                 rows, columns = self._places(source, number, frame)
                 patches = np.empty(
                     (self.crops, self.clip_frames, *self.frame_shape), np.uint8
                 )
-            pixels = frame.to_ndarray(format="gray" if self.grey else "rgb24")
+            channels = 1 if self.grey else 3
+            image = convert.reformat(
+                frame, format="gray" if self.grey else "rgb24"
+            )
+            # Without a copy of what lies outside the patches.
+            pixels = np.frombuffer(image.planes[0], np.uint8)
+            pixels = pixels.reshape(frame.height, -1)
             for crop, (row, column) in enumerate(
                 zip(rows, columns, strict=True)
             ):
                 patches[crop, frames] = pixels[
-                    row : row + self.size, column : column + self.size
-                ]
-            frames += 1
+                    row : row + self.size,
+                    column * channels : (column + self.size) * channels,
+                ].reshape(self.frame_shape)
+            frames, run = frames + 1, run + 1
+            longest = max(longest, run)
             if frames < self.clip_frames:
                 continue
             frames = 0
@@ -108,19 +121,19 @@ class Patches:
         decoded.left_out = still
         if still:
             decoded.problems.append(f"{still} clips hardly move")
-        if decoded.frames < self.clip_frames:
+        if longest < self.clip_frames:
             decoded.problems.append(
-                f"{decoded.frames} frames are less than a clip's "
+                f"{longest} frames in a row are less than a clip's "
                 f"{self.clip_frames}"
             )
 
-    def _scaled(self, frame):
-        scale = self.size / min(frame.width, frame.height)
+    def _scaled(self, frame, scale):
+        factor = self.size / min(frame.width, frame.height)
         width, height = (
-            max(self.size, round(side * scale))
+            max(self.size, round(side * factor))
             for side in (frame.width, frame.height)
         )
-        return frame.reformat(width, height)
+        return scale.reformat(frame, width, height)
 
     def _places(self, source, number, frame):
         if self.whole:

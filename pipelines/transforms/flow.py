@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from pipelines.transforms import decode
 from pipelines.transforms.frames import Frames
 from video_repr.data.features import Clip
 from video_repr.errors import InputError
@@ -60,10 +61,12 @@ class Flow:
             `(span, seconds, flow)`: quantised, uint8 `[height, width, 2]`,
             to the right and down, at the time of the earlier frame.
         """
-        compute = self._method()
+        compute, scale = self.make(), decode.reformatter()
         before = None
         for span, seconds, frame in frames:
-            grey = frame.reformat(self.width, self.height, "gray").to_ndarray()
+            grey = scale.reformat(
+                frame, self.width, self.height, "gray"
+            ).to_ndarray()
             if before is not None and before[0] == span:
                 flow = compute(before[2], grey)
                 yield span, before[1], quantise(flow, self.bound)
@@ -85,7 +88,12 @@ class Flow:
             if len(window) == self.stack:
                 yield span, window[0][0], np.stack([f for _, f in window])
 
-    def _method(self):
+    def make(self):
+        """The function of two grey frames.
+
+        Raises:
+            MissingExtraError: if OpenCV lacks it.
+        """
         with extra("pipelines"):
             import cv2
         # Beam brings the parallelism.
@@ -133,6 +141,13 @@ class FlowImages:
     flow: Flow
     clip_frames: int
 
+    def __post_init__(self):
+        if self.clip_frames is None:
+            raise InputError(
+                "Expected clip_frames for flow that is written as pictures. "
+                "Received: None"
+            )
+
     @property
     def frame_shape(self):
         """Shape of a flow frame."""
@@ -140,12 +155,13 @@ class FlowImages:
 
     def clips(self, source, decoded):
         """Yields the `Clip`s of a source."""
-        number, begun, of = 0, [], None
+        number, begun, of, longest = 0, [], None, 0
         frames = self.frames.read(source, decoded)
         for span, seconds, flow in self.flow.between(frames):
             if span != of:
                 begun, of = [], span
             begun.append((seconds, flow))
+            longest = max(longest, len(begun))
             if len(begun) < self.clip_frames:
                 continue
             yield Clip(
@@ -160,6 +176,6 @@ class FlowImages:
             number, begun = number + 1, []
         if not number:
             decoded.problems.append(
-                f"{decoded.frames} frames are less than a clip's "
-                f"{self.clip_frames + 1}"
+                f"{longest} flow frames in a row are less than a clip's "
+                f"{self.clip_frames}"
             )

@@ -1,6 +1,7 @@
 """Which frames of a source are read, and where a span of them begins."""
 
 import dataclasses
+import itertools
 
 from pipelines.sources import Source
 from pipelines.transforms import decode
@@ -63,7 +64,18 @@ class Frames:
                 sample.rng_of(self.seed, "spans", source.media_id),
             )
         # Resampled first: a span then holds the same frames wherever it is.
-        frames = sample.at_rate(frames, self.rate)
-        for span, seconds, frame in sample.in_spans(frames, spans):
-            # Nor does a clip reach over frames that were lost.
-            yield (span, decoded.gaps), seconds, frame
+        frames = self._resampled(frames, decoded)
+        for span, seconds, (gaps, frame) in sample.in_spans(frames, spans):
+            yield (span, gaps), seconds, frame
+
+    def _resampled(self, frames, decoded):
+        """Yields `(seconds, (gaps, frame))`.
+
+        Neither a frame that is shown for long nor a clip reaches over frames
+        that were lost.
+        """
+        tagged = ((decoded.gaps, *timed) for timed in frames)
+        for gaps, unbroken in itertools.groupby(tagged, lambda item: item[0]):
+            timed = ((seconds, frame) for _, seconds, frame in unbroken)
+            for seconds, frame in sample.at_rate(timed, self.rate):
+                yield seconds, (gaps, frame)

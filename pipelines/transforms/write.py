@@ -5,7 +5,7 @@ filled from the parts: which shard a record goes to, and its place there, are
 those of its id's hash. So the bytes do not depend on the engine, no record
 waits in memory, and what is done is not done again.
 
-    STAGING/parts/HASH.tfrecord   the records of a source
+    STAGING/parts/HASH.tfrecord   the records of a source, if there are any
     STAGING/parts/HASH.json       what is in it; written last
     STAGING/shards/NAME           a finished shard
     STAGING/done/NAME.json        its checksum; written last
@@ -53,7 +53,7 @@ def hash_of(text):
 
 
 def write_whole(path, data):
-    """Writes a small file that is whole or absent."""
+    """Writes a small file, not an empty one, that is whole or absent."""
     partial = f"{path}.{uuid.uuid4().hex}.partial"
     with _create(partial) as file:
         file.write(data)
@@ -95,15 +95,29 @@ class Moments:
 
     def add(self, values, channels):
         """Adds values whose last axis is that of the channels."""
-        # Sums of pixels are exact in int64, so their order does not matter.
-        wide = np.int64 if values.dtype == np.uint8 else np.float64
-        rows = values.reshape(-1, channels).astype(wide)
+        rows = values.reshape(-1, channels)
+        if rows.dtype == np.uint8:
+            self._add_pixels(rows)
+            return
+        rows = rows.astype(np.float64)
         self.count += len(rows)
         self.sums = self.sums + rows.sum(axis=0)
         self.squares = self.squares + (rows * rows).sum(axis=0)
         self.minimum = min(self.minimum, float(rows.min()))
         self.maximum = max(self.maximum, float(rows.max()))
         self.zeros += int((rows == 0).sum())
+
+    def _add_pixels(self, rows):
+        # Exact, so that the order of the sums does not matter.
+        counts = np.stack([np.bincount(c, minlength=256) for c in rows.T])
+        pixels = np.arange(256)
+        self.count += len(rows)
+        self.sums = self.sums + counts @ pixels
+        self.squares = self.squares + counts @ pixels**2
+        seen = np.flatnonzero(counts.sum(axis=0))
+        self.minimum = min(self.minimum, float(seen[0]))
+        self.maximum = max(self.maximum, float(seen[-1]))
+        self.zeros += int(counts[:, 0].sum())
 
     def merge(self, other):
         """Adds what another has counted."""
@@ -142,7 +156,7 @@ class Part:
         self._path = part_path(staging, source.media_id)
         # An engine may have given the source to two workers.
         self._partial = f"{self._path}.{uuid.uuid4().hex}.partial"
-        self._file = _create(self._partial)
+        self._file = None
         self._records = []
         self._offset = 0
         self._moments = Moments()
@@ -150,6 +164,9 @@ class Part:
     def add(self, clip: Clip):
         """Writes a clip's record."""
         record = frame_record(self._features.serialize(clip))
+        if self._file is None:
+            # Not sooner: Beam writes no empty files to s3://.
+            self._file = _create(self._partial)
         self._file.write(record)
         self._records.append(
             {
@@ -173,8 +190,9 @@ class Part:
                 without any record has failed.
             **about: what else to tell of the source.
         """
-        self._file.close()
-        FileSystems.rename([self._partial], [f"{self._path}.tfrecord"])
+        if self._file is not None:
+            self._file.close()
+            FileSystems.rename([self._partial], [f"{self._path}.tfrecord"])
         decoded = self.decoded
         wanted = not decoded.left_out
         if failure is None and not self._records and wanted:
@@ -209,6 +227,26 @@ def _count(name, number=1):
     Metrics.counter("video_repr", name).inc(number)
 
 
+def described(source):
+    """What a source's file is, and why it cannot be read or None."""
+    try:
+        return source.describe(), None
+    except Exception as error:
+        # Beam's file systems have errors of their own.
+        return {}, str(error) or type(error).__name__
+
+
+def attempt(iterator):
+    """The next item or None, and why reading failed or None.
+
+    One strange film must not end a job of a million.
+    """
+    try:
+        return next(iterator, None), None
+    except Exception as error:
+        return None, str(error) or type(error).__name__
+
+
 class WriteParts(beam.DoFn):
     """Sources into parts, one by one.
 
@@ -226,21 +264,12 @@ class WriteParts(beam.DoFn):
 
     def process(self, source):
         part = Part(self._staging, source, self._features)
-        failure, about = None, {}
-        try:
-            about = source.describe()
-        except OSError as error:
-            failure = str(error)
+        about, failure = described(source)
         clips = iter(
             () if failure else self._reader.clips(source, part.decoded)
         )
-        while True:
-            # One strange film must not end a job of a million.
-            try:
-                clip = next(clips, None)
-            except Exception as error:
-                failure = str(error) or type(error).__name__
-                break
+        while failure is None:
+            clip, failure = attempt(clips)
             if clip is None:
                 break
             part.add(clip)
@@ -249,32 +278,31 @@ class WriteParts(beam.DoFn):
 
 
 class FillShards(beam.PTransform):
-    """Media ids of finished parts into shards.
+    """Sources whose parts are finished into shards.
 
     Args:
         staging: folder of the job.
         name: of the dataset.
         shards: number of shards of each split.
-        splits: split of each media id.
     """
 
-    def __init__(self, staging, name, shards, splits):
+    def __init__(self, staging, name, shards):
         super().__init__()
-        self._arguments = staging, name, shards, splits
+        self._arguments = staging, name, shards
 
-    def expand(self, media_ids):
-        staging, name, shards, splits = self._arguments
+    def expand(self, sources):
+        staging, name, shards = self._arguments
         return (
-            media_ids
-            | "Find records" >> beam.FlatMap(_records, staging, shards, splits)
+            sources
+            | "Find records" >> beam.FlatMap(_records, staging, shards)
             | "Group by shard" >> beam.GroupByKey()
             | "Write shard" >> beam.Map(_write_shard, staging, name, shards)
         )
 
 
-def _records(media_id, staging, shards, splits):
-    split = splits[media_id]
-    path = part_path(staging, media_id)
+def _records(source, staging, shards):
+    split = source.split
+    path = part_path(staging, source.media_id)
     for record in read_json(f"{path}.json")["records"]:
         key = hash_of(record["id"])
         shard = int(key[:15], 16) % shards[split]

@@ -50,13 +50,24 @@ def test_hmdb51(tmp_path):
         "Other_climb_stairs_u_nm_np2_le_goo_0.avi 2",
         "Unused_climb_stairs_u_nm_np2_le_goo_0.avi 0",
     ]
-    write_lists(tmp_path, {"climb_stairs_test_split2.txt": lines})
+    # A film of two classes, on one side and on both.
+    others = [
+        "A_film_run_f_cm_np1_ba_med_2.avi 1",
+        "Other_run_u_nm_np2_le_goo_0.avi 1",
+    ]
+    files = {
+        "climb_stairs_test_split2.txt": lines,
+        "run_test_split2.txt": others,
+    }
+    write_lists(tmp_path, files)
     labels, videos = action_lists.hmdb51(tmp_path, 2)
-    assert labels == ("climb_stairs",)
+    assert labels == ("climb_stairs", "run")
     assert [(v.path, v.group, v.split) for v in videos] == [
-        (f"climb_stairs/{lines[0][:-2]}", "climb_stairs_A_film", "train"),
-        (f"climb_stairs/{lines[1][:-2]}", "climb_stairs_A_film", "train"),
+        (f"climb_stairs/{lines[0][:-2]}", "A_film", "train"),
+        (f"climb_stairs/{lines[1][:-2]}", "A_film", "train"),
         (f"climb_stairs/{lines[2][:-2]}", "climb_stairs_Other", "test"),
+        (f"run/{others[0][:-2]}", "A_film", "train"),
+        (f"run/{others[1][:-2]}", "run_Other", "train"),
     ]
 
 

@@ -43,7 +43,7 @@ def cut(films, tmp_path):
                 patches.Arguments,
                 "pipelines.patches",
                 [
-                    *("--input.path", str(path), "--output.path", str(out)),
+                    *("--input", str(path), "--output", str(out)),
                     *("--clip-frames", "4", "--size", "16"),
                     *map(str, extra),
                 ],

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pyarrow.parquet
 import pytest
@@ -35,7 +37,7 @@ def dataset(digits_file, tmp_path_factory):
     assert (
         call(
             moving_mnist.Arguments,
-            *("--output.path", path, "--train", 9, "--frames", 4),
+            *("--output", path, "--train", 9, "--frames", 4),
             *("--data.digits", digits_file, "--data.frame-size", 16),
             *("--data.validation-sequences", 1, "--data.test-sequences", 2),
         )
@@ -126,6 +128,49 @@ def test_the_nearest(encoder, dataset, tmp_path):
     (out / "COMPLETED").unlink()
     with pytest.raises(InputError, match="without its file COMPLETED"):
         embed.nearest(out, query)
+
+
+def test_overwriting_spares_what_is_no_embedding(
+    encoder, dataset, tmp_path, capsys
+):
+    copy = tmp_path / "copy" / "1"
+    shutil.copytree(dataset, copy)
+    given = ("--encoder", encoder[1], "--overwrite")
+    same = ("--dataset", copy, "--output", copy)
+    assert call(embed.Arguments, *given, *same) == 2
+    assert "which has other files" in capsys.readouterr().err
+    assert len(ClipDataset(copy).info["shards"]) == len(
+        list(copy.glob("*.tfrecord"))
+    )
+    out = tmp_path / "vectors"
+    good = ("--dataset", dataset, "--output", out)
+    assert call(embed.Arguments, *given[:2], *good) == 0
+    before = vectors_of(out)
+    missing = ("--dataset", tmp_path / "none", "--output", out)
+    assert call(embed.Arguments, *given, *missing) == 2
+    assert vectors_of(out).keys() == before.keys()
+    # One that was killed begins anew, one that was not is kept.
+    assert call(embed.Arguments, *given[:2], *good) == 2
+    (out / "COMPLETED").unlink()
+    assert call(embed.Arguments, *given[:2], *good) == 0
+    assert (out / "COMPLETED").exists()
+
+
+def test_an_encoder_of_flat_frames(dataset, tmp_path):
+    flat = Encoder((3,))
+    flat.build((None, 4, 256))
+    export_encoder(flat, tmp_path / "flat", (256,))
+    out = tmp_path / "vectors"
+    given = ("--encoder", tmp_path / "flat", "--dataset", dataset)
+    assert call(embed.Arguments, *given, "--output", out) == 0
+    name, vector = next(iter(vectors_of(out).items()))
+    (clip,) = [
+        e["clip"].numpy()
+        for split in ClipDataset(dataset).info["splits"]
+        for e in ClipDataset(dataset).examples(split)
+        if e["id"].numpy().decode() == name
+    ]
+    np.testing.assert_allclose(vector, flat(clip[None])[-1][0][0], atol=1e-5)
 
 
 def test_embeddings_that_cannot_be_had(

@@ -19,7 +19,7 @@ def call(films, out, *given):
             percepts.Arguments,
             "test",
             [
-                *("--input.path", str(films), "--output.path", str(out)),
+                *("--input", str(films), "--output", str(out)),
                 *("--stream", "flow", "--flow.height", "40"),
                 *("--flow.width", "48", *map(str, given)),
             ],
@@ -189,8 +189,8 @@ def test_a_network_learns_from_labelled_flow(films, tmp_path):
         call(
             films,
             out,
-            *("--clip-frames", 3, "--input.labels"),
-            *("--output.validation", 0, "--output.test", 0),
+            *("--clip-frames", 3, "--labels"),
+            *("--validation", 0, "--test", 0),
         )
         == 0
     )
@@ -200,11 +200,12 @@ def test_a_network_learns_from_labelled_flow(films, tmp_path):
     batches = ClipDataset(out).clips(
         "train", batch=4, shuffle=True, labels=True
     )
+    keras.utils.set_random_seed(0)
     inputs = keras.Input((3, 40, 48, 2))
     x = keras.layers.Rescaling(1 / 127, offset=-128 / 127)(inputs)
     x = keras.layers.Dense(2)(keras.layers.Flatten()(x))
     model = keras.Model(inputs, x)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(0.01), loss)
-    losses = model.fit(batches, epochs=8, verbose=0).history["loss"]
+    losses = model.fit(batches, epochs=20, verbose=0).history["loss"]
     assert losses[-1] < losses[0] / 2

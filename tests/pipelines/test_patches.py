@@ -16,6 +16,10 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
+from pipelines import directory
+from pipelines.sources import Source
+from pipelines.transforms.decode import Decoded
+from pipelines.transforms.frames import Frames
 from video_repr.data import ClipDataset
 from video_repr.data import read_clip
 from video_repr.data.dataset import SPLITS
@@ -51,7 +55,7 @@ def test_a_patch_is_one_place_of_the_film(cut, films, tmp_path):
 
 
 def test_what_a_directory_says_of_itself(cut, tmp_path):
-    assert cut("--input.labels", "--grey") == 0
+    assert cut("--labels", "--grey") == 0
     path = tmp_path / "cut/1"
     examples = read_all(path)
     info = ClipDataset(path).info
@@ -79,21 +83,21 @@ def test_what_a_directory_says_of_itself(cut, tmp_path):
     assert {d.name: d.num_examples for d in statistics.datasets} == {
         split: told["clips"] for split, told in info["splits"].items()
     }
-    assert "6 of 6" not in (path / "README.md").read_text()
+    assert "0 of 6 sources failed" in (path / "README.md").read_text()
 
 
 def test_groups_stay_together(cut, tmp_path):
     pattern = r"_(g\d)_"
-    shares = ("--output.validation", 0.1, "--output.test", 0)
-    assert cut("--input.group-pattern", pattern, *shares) == 0
+    shares = ("--validation", 0.1, "--test", 0)
+    assert cut("--group-pattern", pattern, *shares) == 0
     splits = {}
     for example in read_all(tmp_path / "cut/1"):
         splits.setdefault(example["group"], set()).add(example["split"])
     assert splits == {b"g0": {"train"}, b"g1": {"validation"}}
     # Nothing to train on is no dataset.
     out = tmp_path / "no" / "1"
-    shares = ("--output.validation", 0.4, "--output.test", 0.3)
-    assert cut("--input.group-pattern", pattern, *shares, out=out) == 2
+    shares = ("--validation", 0.4, "--test", 0.3)
+    assert cut("--group-pattern", pattern, *shares, out=out) == 2
     assert not out.exists()
 
 
@@ -126,8 +130,8 @@ def test_spans_of_films_that_begin_late(cut, films, tmp_path):
                 frame.time_base = fractions.Fraction(1, 25)
                 film.mux(stream.encode(frame))
             film.mux(stream.encode())
-    spans = ("--frames.clips-per-video", 1, "--frames.clip-seconds", 0.5)
-    assert cut(*spans, "--output.test", 0, path=late) == 0
+    spans = ("--clips-per-video", 1, "--clip-seconds", 0.5)
+    assert cut(*spans, "--test", 0, path=late) == 0
     for example in read_all(tmp_path / "cut/1"):
         assert 0 <= example["start"] < 1.2e6
 
@@ -136,7 +140,7 @@ def test_a_list_of_films(cut, films, tmp_path):
     names = sorted(p.relative_to(films).as_posix() for p in films.rglob("*4"))
     (films / "list.txt").write_text("\n".join([*names, f"./{names[0]}", ""]))
     try:
-        assert cut("--input.layout", "list", path=films / "list.txt") == 0
+        assert cut("--layout", "list", path=films / "list.txt") == 0
     finally:
         (films / "list.txt").unlink()
     found = {e["media_id"].decode() for e in read_all(tmp_path / "cut/1")}
@@ -157,8 +161,8 @@ def test_ucf101(cut, films, tmp_path):
     (lists / "classInd.txt").write_text("1 walk\n2 run\n")
     for split, videos in names.items():
         (lists / f"{split}list01.txt").write_text("\n".join(videos))
-    given = ("--input.layout", "ucf101", "--input.lists", lists)
-    assert cut(*given, "--output.validation", 0, path=folder) == 0
+    given = ("--layout", "ucf101", "--lists", lists)
+    assert cut(*given, "--validation", 0, path=folder) == 0
     assert ClipDataset(tmp_path / "cut/1").labels == ("walk", "run")
     for example in read_all(tmp_path / "cut/1"):
         video = example["media_id"].decode()
@@ -193,13 +197,13 @@ def test_motion(cut, tmp_path):
 
 
 def test_random_spans(cut, tmp_path):
-    spans = ("--frames.clips-per-video", 1, "--frames.clip-seconds", 0.5)
+    spans = ("--clips-per-video", 1, "--clip-seconds", 0.5)
     assert cut(*spans) == 0
     examples = read_all(tmp_path / "cut/1")
     # Half a second is 5 frames: one clip of 4.
     assert len(examples) == 6
     other = tmp_path / "other" / "1"
-    assert cut(*spans, "--frames.seed", 1, out=other) == 0
+    assert cut(*spans, "--seed", 1, out=other) == 0
     starts = [sorted(e["start"] for e in read_all(p))
               for p in (tmp_path / "cut/1", other)]  # fmt: skip
     assert starts[0] != starts[1]
@@ -207,7 +211,7 @@ def test_random_spans(cut, tmp_path):
 
 def test_another_rate(cut, tmp_path):
     # 10 frames a second as 20: each is there twice.
-    assert cut("--frames.rate", 20) == 0
+    assert cut("--rate", 20) == 0
     for example in read_all(tmp_path / "cut/1"):
         clip = example["clip"]
         np.testing.assert_array_equal(clip[0::2], clip[1::2])
@@ -271,14 +275,14 @@ def test_what_is_there_is_kept(cut, tmp_path, sums, capsys):
     assert cut("--crops", 2) == 2
     assert "made with other patches" in capsys.readouterr().err
     assert sums(out) == before
-    assert cut("--crops", 2, "--output.overwrite") == 0
+    assert cut("--crops", 2, "--overwrite") == 0
     assert sums(out) != before
     other = tmp_path / "other" / "1"
     other.mkdir(parents=True)
     (other / "letter.txt").write_text("mine")
     for place in (other, other.parent):
         assert cut(out=place) == 2
-        assert cut("--output.overwrite", out=place) == 2
+        assert cut("--overwrite", out=place) == 2
         assert (other / "letter.txt").read_text() == "mine"
 
 
@@ -303,13 +307,13 @@ def test_too_many_failures_end_the_job_and_nothing_is_lost(
     assert not out.exists()
     parts = sorted(out.parent.glob(".*/parts/*.tfrecord"))
     times = [part.stat().st_mtime_ns for part in parts]
-    assert len(parts) == 7
+    assert len(parts) == 6
     # Asked for something else, it does not mix the two.
     assert cut("--crops", 2, path=with_a_bad_one) == 2
     assert "begun with other patches" in capsys.readouterr().err
     assert [part.stat().st_mtime_ns for part in parts] == times
     # What failed is tried again, for it may have been mended.
-    rate = ("--output.max-failure-rate", 0.2)
+    rate = ("--max-failure-rate", 0.2)
     assert cut(*rate, path=with_a_bad_one) == 0
     assert "6 of 7 sources are done already" in capsys.readouterr().out
     (failure,) = map(
@@ -321,21 +325,111 @@ def test_too_many_failures_end_the_job_and_nothing_is_lost(
     assert not list(out.parent.glob(".*"))
 
 
+def test_a_film_that_was_mended_after_the_shards(
+    cut, films, with_a_bad_one, tmp_path, sums, monkeypatch
+):
+    rate = ("--max-failure-rate", 0.2)
+    with monkeypatch.context() as patched:
+        patched.setattr(directory, "describe", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            cut(*rate, path=with_a_bad_one)
+    film = sorted(films.rglob("*.mp4"))[-1]
+    (with_a_bad_one / "run" / "bad.mp4").write_bytes(film.read_bytes())
+    assert cut(*rate, path=with_a_bad_one) == 0
+    out, whole = tmp_path / "cut" / "1", tmp_path / "whole" / "cut" / "1"
+    assert cut(*rate, path=with_a_bad_one, out=whole) == 0
+    assert sums(out) == sums(whole)
+    found = ClipDataset(out)
+    (mended,) = [
+        s for s in found.info["sources"] if s["media_id"] == "run/bad.mp4"
+    ]
+    assert mended["clips"] == 3
+    for split, told in found.info["splits"].items():
+        assert len(list(found.examples(split))) == told["clips"]
+
+
+def test_training_films_that_all_fail(cut, films, tmp_path, capsys):
+    folder = tmp_path / "films"
+    (folder / "g1").mkdir(parents=True)
+    (folder / "g0").mkdir()
+    (folder / "g0" / "a_g0.mp4").write_text("no film")
+    good = films / "run" / "run_g0_0.mp4"
+    (folder / "g1" / "a_g1.mp4").write_bytes(good.read_bytes())
+    given = ("--group-pattern", r"_(g\d+)", "--max-failure-rate", 1)
+    assert cut(*given, "--validation", 0.5, "--test", 0, path=folder) == 2
+    assert "Expected clips to train on" in capsys.readouterr().err
+    assert not (tmp_path / "cut" / "1").exists()
+
+
+def test_frames_that_are_lost_are_not_filled_in():
+    decoded = Decoded()
+
+    def timed():
+        for t in range(60):
+            if t == 20:
+                decoded.gaps += 1
+            if not 20 <= t < 45:
+                yield t / 10, t
+
+    frames = Frames(rate=10.0)
+    source = Source("film", "film", "film")
+    found = list(frames._spans(source, timed(), 6.0, decoded))
+    assert [frame for _, _, frame in found] == [*range(20), *range(45, 60)]
+    assert [key for key, _, _ in found] == [(0, 0)] * 20 + [(0, 1)] * 15
+
+
+def test_names_that_are_no_text(cut, films, tmp_path):
+    folder = tmp_path / "films"
+    folder.mkdir()
+    name = os.fsencode(folder) + b"/\xff\xfe.mp4"
+    good = (films / "run" / "run_g0_0.mp4").read_bytes()
+    with open(name, "wb") as file:
+        file.write(good)
+    assert cut(path=folder) == 0
+    (clip, *_) = ClipDataset(tmp_path / "cut" / "1").examples("train")
+    assert clip["media_id"].numpy() == rb"\udcff\udcfe.mp4"
+
+
+def test_paths_that_nobody_can_read(cut, films, tmp_path):
+    file = tmp_path / "list.txt"
+    good = films / "run" / "run_g0_0.mp4"
+    os.mkfifo(tmp_path / "pipe.mp4")
+    # A film by two names is one.
+    twice = os.path.relpath(good, tmp_path)
+    file.write_text(f"{good}\n{twice}\nhttp://a.b/c.mp4\npipe.mp4\n")
+    rate = ("--max-failure-rate", 0.9)
+    assert cut("--layout", "list", *rate, path=file) == 0
+    out = tmp_path / "cut" / "1"
+    reasons = {
+        f["path"]: f["reason"]
+        for f in map(
+            json.loads, (out / "failures.jsonl").read_text().splitlines()
+        )
+    }
+    assert "filesystem" in reasons["http://a.b/c.mp4"].lower()
+    assert reasons[str(tmp_path / "pipe.mp4")] == "it is no file"
+    assert len(ClipDataset(out).info["sources"]) == 3
+
+
 def test_no_clip_at_all(cut, tmp_path, capsys):
     folder = tmp_path / "empty"
     folder.mkdir()
     assert cut(path=folder) == 2
     assert "Expected at least one source" in capsys.readouterr().err
     (folder / "a.mp4").write_bytes(b"")
-    assert cut("--output.max-failure-rate", 1, path=folder) == 2
+    assert cut("--max-failure-rate", 1, path=folder) == 2
     assert "1 sources without any" in capsys.readouterr().err
     assert not (tmp_path / "cut/1").exists()
 
 
 KILLED = """
-import sys
-from pipelines import arguments, patches
+import sys, time
+from pipelines import arguments, directory, patches
 from pipelines.transforms import crop
+
+def wait():
+    print("now", flush=True)
+    time.sleep(60)
 
 count = 0
 clips = crop.Patches.clips
@@ -343,21 +437,29 @@ def slow(self, source, decoded):
     global count
     count += 1
     if count == 4:
-        print("now", flush=True)
-        import time
-        time.sleep(60)
+        wait()
     yield from clips(self, source, decoded)
-crop.Patches.clips = slow
+
+where = sys.argv.pop(1)
+if where == "in the films":
+    crop.Patches.clips = slow
+else:
+    directory.describe = lambda *_: wait()
 arguments.main(patches.Arguments, "pipelines.patches", sys.argv[1:])
 """
 
 
-def test_a_job_that_is_killed_goes_on(cut, films, tmp_path, sums):
+@pytest.mark.parametrize(
+    ("where", "done"), [("in the films", 3), ("after the shards", 6)]
+)
+def test_a_job_that_is_killed_goes_on(
+    cut, films, tmp_path, sums, capsys, where, done
+):
     out = tmp_path / "cut/1"
     process = subprocess.Popen(
         [
-            *(sys.executable, "-c", KILLED, "--input.path", str(films)),
-            *("--output.path", str(out), "--clip-frames", "4"),
+            *(sys.executable, "-c", KILLED, where, "--input", str(films)),
+            *("--output", str(out), "--clip-frames", "4"),
             *("--size", "16"),
         ],
         stdout=subprocess.PIPE,
@@ -371,8 +473,9 @@ def test_a_job_that_is_killed_goes_on(cut, films, tmp_path, sums):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not out.exists()
-    assert len(list(out.parent.glob(".*/parts/*.json"))) == 3
+    assert len(list(out.parent.glob(".*/parts/*.json"))) == done
     assert cut() == 0
+    assert f"{done} of 6 sources are done already" in capsys.readouterr().out
     whole = tmp_path / "whole" / "cut" / "1"
     assert cut(out=whole) == 0
     assert sums(out) == sums(whole)
@@ -382,16 +485,22 @@ def test_a_job_that_is_killed_goes_on(cut, films, tmp_path, sums):
     ("arguments", "message"),
     [
         (("--size", 0), "size of at least 1. Received: 0"),
-        (("--frames.rate", -1), "rate above 0. Received: -1"),
-        (("--output.path", "/output"), "path <data_dir>/<name>/<version>"),
-        (("--output.path", "data/a*/1"), "path <data_dir>/<name>/<version>"),
+        (("--rate", -1), "rate above 0. Received: -1"),
+        (("--output", "/output"), "path <data_dir>/<name>/<version>"),
+        (("--output", "data/a*/1"), "path <data_dir>/<name>/<version>"),
         (("--motion", 2), "motion from 0 to 1. Received: 2"),
         (("--workers", 0), "at least one worker. Received: 0"),
-        (("--output.validation", 1), "groups to train on"),
-        (("--output.shard-mb", 0), "at least 1 MB. Received: 0"),
-        (("--input.layout", "ucf101"), "the folder of ucf101's official"),
-        (("--input.layout", "list"), "a path in each line. Received"),
-        (("--input.group-pattern", "x(y)z"), "finds a group in"),
+        (("--validation", 1), "groups to train on"),
+        (("--shard-mb", 0), "at least 1 MB. Received: 0"),
+        (("--layout", "ucf101"), "the folder of ucf101's official"),
+        (("--layout", "list"), "a path in each line. Received"),
+        (("--group-pattern", "x(y)z"), "finds a group in"),
+        (("--group-pattern", "("), "a regular expression"),
+        (("--group-pattern", "(x)|mp4"), "finds a group in"),
+        (("--lists", "x"), "with --layout ucf101 or hmdb51"),
+        (("--input", "/none"), "/none, which does not exist"),
+        (("--input", __file__), "a file"),
+        (("--", "--runner=Bogus"), "a runner of Beam"),
         (("--", "--runner=DaskRunner"), "loses data without an error"),
         (
             ("--workers", 2, "--", "--runner=PrismRunner"),
@@ -404,3 +513,12 @@ def test_bad_arguments(cut, tmp_path, capsys, arguments, message):
     error = capsys.readouterr().err
     assert message in " ".join(error.replace("│", " ").split())
     assert not (tmp_path / "cut").exists()
+
+
+def test_links_that_lead_back_up(cut, films, tmp_path):
+    folder = tmp_path / "films"
+    folder.mkdir()
+    (folder / "a.mp4").symlink_to(films / "run" / "run_g0_0.mp4")
+    (folder / "up").symlink_to(folder)
+    assert cut("--validation", 0, "--test", 0, path=folder) == 0
+    assert len(ClipDataset(tmp_path / "cut" / "1").info["sources"]) == 1

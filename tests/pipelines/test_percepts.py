@@ -18,6 +18,7 @@ from pipelines import percepts
 from video_repr.data import ClipDataset
 from video_repr.data import MovingMNIST
 from video_repr.data import load_digits
+from video_repr.models import convnets
 
 
 def call(command, *given):
@@ -47,7 +48,7 @@ def make(films, network, tmp_path):
     def run(*extra, out=tmp_path / "percepts" / "1", path=films):
         return call(
             percepts.Arguments,
-            *("--input.path", path, "--output.path", out),
+            *("--input", path, "--output", out),
             *("--network", network[1], "--clip-frames", 4, *extra),
         )
 
@@ -120,7 +121,7 @@ def test_whole_videos(make, tmp_path):
 
 def test_spans_whose_leftovers_wait_in_a_batch(make, tmp_path):
     # Spans of 7 frames: a clip of 4, and 3 that are none.
-    spans = ("--frames.clips-per-video", 1, "--frames.clip-seconds", 0.7)
+    spans = ("--clips-per-video", 1, "--clip-seconds", 0.7)
     assert make(*spans, "--batch", 5) == 0
     path = tmp_path / "percepts/1"
     for split in ClipDataset(path).info["splits"]:
@@ -135,7 +136,7 @@ def test_films_that_fail_beside_others(make, films, tmp_path):
     (folder / "a.mp4").write_text("no film")
     whole = (folder / "run" / "run_g0_0.mp4").read_bytes()
     (folder / "b.mp4").write_bytes(whole[: len(whole) // 2])
-    assert make("--output.max-failure-rate", 0.5, path=folder) == 0
+    assert make("--max-failure-rate", 0.5, path=folder) == 0
     lines = (tmp_path / "percepts/1/failures.jsonl").read_text().splitlines()
     failures = {f["media_id"]: f for f in map(json.loads, lines)}
     assert failures["a.mp4"]["failed"]
@@ -147,6 +148,34 @@ def test_films_that_fail_beside_others(make, films, tmp_path):
     assert len(clips) >= 6
 
 
+def test_another_network_under_the_same_name(films, network, tmp_path, capsys):
+    path = tmp_path / "small.keras"
+    shutil.copy(network[1], path)
+    arguments = (
+        *("--input", films, "--output", tmp_path / "percepts" / "1"),
+        *("--network", path, "--clip-frames", 4),
+    )
+    assert call(percepts.Arguments, *arguments) == 0
+    assert call(percepts.Arguments, *arguments) == 0
+    assert "complete already" in capsys.readouterr().out
+    other = keras.models.load_model(path)
+    other.set_weights([2 * weights for weights in other.get_weights()])
+    other.save(path)
+    assert call(percepts.Arguments, *arguments) == 2
+    assert "a dataset made with other files" in capsys.readouterr().err
+
+
+def test_random_weights_are_always_the_same(rng):
+    pixels = rng.uniform(0, 255, (1, 224, 224, 3)).astype(np.float32)
+    first, second = (
+        np.asarray(
+            convnets.network("efficientnet-lite0", "random").percepts(pixels)
+        )
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, second)
+
+
 def test_folders_of_pictures(make, rng, tmp_path):
     folder = tmp_path / "frames"
     for name in ("one", "two"):
@@ -155,7 +184,7 @@ def test_folders_of_pictures(make, rng, tmp_path):
             picture = rng.integers(0, 256, (30, 40, 3), np.uint8)
             cv2.imwrite(str(folder / name / f"{number:03}.jpg"), picture)
     (folder / "two" / "004.jpg").write_bytes(b"no picture")
-    assert make("--input.layout", "pictures", path=folder) == 0
+    assert make("--layout", "pictures", path=folder) == 0
     (line,) = (tmp_path / "percepts/1/failures.jsonl").read_text().splitlines()
     assert json.loads(line)["reason"] == "004.jpg cannot be decoded"
     info = ClipDataset(tmp_path / "percepts/1").info
@@ -179,12 +208,12 @@ ROWS = [
 
 @pytest.fixture
 def bring(tmp_path):
-    def run(arrays, rows=ROWS, extra=("--output.validation", 0)):
+    def run(arrays, rows=ROWS, extra=("--validation", 0)):
         index = write_index(tmp_path / "index.csv", rows)
         return call(
             import_features.Arguments,
             *("--arrays", arrays, "--index", index, *extra),
-            *("--output.path", tmp_path / "brought" / "1"),
+            *("--output", tmp_path / "brought" / "1"),
         )
 
     return run
@@ -268,13 +297,17 @@ def test_features_of_other_sizes(bring, rng, tmp_path, capsys):
 def test_moving_mnist_on_disk(digits_file, tmp_path, sums, capsys):
     out = tmp_path / "moving" / "1"
     given = (
-        *("--output.path", out, "--train", 7, "--frames", 4),
+        *("--output", out, "--train", 7, "--frames", 4),
         *("--data.digits", digits_file, "--data.frame-size", 16),
         *("--data.validation-sequences", 3, "--data.test-sequences", 2),
     )
     assert call(moving_mnist.Arguments, *given) == 0
     assert call(moving_mnist.Arguments, *given) == 0
     assert "complete already" in capsys.readouterr().out
+    assert (
+        call(moving_mnist.Arguments, *given[:2], "--train", 9, *given[4:]) == 2
+    )
+    assert "made with other train" in capsys.readouterr().err
     sizes = {"train": 7, "validation": 3, "test": 2}
     found = {split: examples(out, split) for split in sizes}
     assert {split: len(e) for split, e in found.items()} == sizes
@@ -283,7 +316,7 @@ def test_moving_mnist_on_disk(digits_file, tmp_path, sums, capsys):
     subprocess.run(
         [
             *(sys.executable, "-m", "pipelines.moving_mnist", "--workers"),
-            *("2", "--output.path", str(tmp_path / "two" / "moving" / "1")),
+            *("2", "--output", str(tmp_path / "two" / "moving" / "1")),
             *("--train", "7", "--frames", "4"),
             *("--data.digits", str(digits_file), "--data.frame-size", "16"),
             *("--data.validation-sequences", "3"),

@@ -4,7 +4,9 @@
     HMDB-51   CLASS_test_split1.txt ... CLASS_test_split3.txt
 
 The videos of a UCF-101 group are cut from one film. HMDB-51 has no groups;
-here they are the videos whose names say that they are cut from one film.
+here they are the videos whose names say that they are cut from one film, and
+where the official split itself has clips of a film on both sides, those of
+one class of that film.
 """
 
 import dataclasses
@@ -103,7 +105,7 @@ def hmdb51(lists, split):
         raise InputError(
             f"Expected lists named CLASS{end} in {lists}. Received: none"
         )
-    labels, videos = [], []
+    labels, videos, sides = [], [], {}
     for file in files:
         label = file.name.removesuffix(end)
         labels.append(label)
@@ -119,14 +121,18 @@ def hmdb51(lists, split):
             match = _HMDB_NAME.match(name)
             film = match["film"] if match else name.removesuffix(".avi")
             film = film.removesuffix(f"_{label}")
+            split_name = {"1": "train", "2": "test"}[number]
+            sides.setdefault(film, set()).add(split_name)
             videos.append(
-                ListedVideo(
-                    f"{label}/{name}",
-                    label,
-                    f"{label}_{film}",
-                    {"1": "train", "2": "test"}[number],
-                )
+                ListedVideo(f"{label}/{name}", label, film, split_name)
             )
+    videos = [
+        dataclasses.replace(video, group=f"{video.label}_{video.group}")
+        if len(sides[video.group]) > 1
+        else video
+        for video in videos
+    ]
+    check_groups(videos)
     return tuple(labels), videos
 
 

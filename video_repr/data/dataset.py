@@ -49,8 +49,8 @@ class ClipDataset:
         object.__setattr__(self, "path", path)
         if not path.is_dir():
             raise InputError(
-                f"Expected a dataset directory. Received: {str(path)!r}, "
-                "which does not exist"
+                f"Expected a dataset directory of this machine. Received: "
+                f"{str(self.path)!r}, which does not exist"
             )
         if not (path / "COMPLETED").is_file():
             raise InputError(
@@ -103,7 +103,7 @@ class ClipDataset:
             tf.errors.InvalidArgumentError: while it is read, naming a file
                 whose bytes are not those that were written.
         """
-        clips = self._split(split)["clips"]
+        clips = self.split(split)["clips"]
         shards = [s for s in self.info["shards"] if s["split"] == split]
         names = tf.data.Dataset.from_tensor_slices(
             [str(self.path / s["name"]) for s in shards]
@@ -135,6 +135,7 @@ class ClipDataset:
         shuffle=False,
         seed=0,
         labels=False,
+        skip_shorter=False,
     ):
         """Clips of one length, cut from the records of a split.
 
@@ -149,6 +150,8 @@ class ClipDataset:
             shuffle: whether their order is drawn, anew for every epoch.
             seed: what it is drawn from.
             labels: whether to give pairs of clip and class index.
+            skip_shorter: whether records that are shorter than `clip_length`
+                are left out rather than refused.
 
         Returns:
             A `tf.data.Dataset` of `[clip_length, *frame_shape]`, or of
@@ -156,10 +159,10 @@ class ClipDataset:
             percepts.
 
         Raises:
-            InputError: if records are shorter than the clips, or have no
-                labels.
+            InputError: if records are shorter than the clips, have no labels,
+                or are too few for a full batch.
         """
-        frames = self._split(split)["frames"]
+        frames = self.split(split)["frames"]
         shortest, longest = frames["min"], frames["max"]
         if clip_length is None:
             clip_length = shortest
@@ -174,31 +177,37 @@ class ClipDataset:
                 raise InputError(
                     f"Expected {name} of at least 1. Received: {value}"
                 )
-        if clip_length > shortest:
+        if clip_length > (longest if skip_shorter else shortest):
             raise InputError(
                 f"Expected a clip_length of at most {shortest}, the frames of "
-                f"the shortest {split} record of {self.path}. Received: "
-                f"{clip_length}"
+                f"the shortest {split} record of {self.path}, or of at most "
+                f"{longest} with skip_shorter=True. Received: {clip_length}"
             )
         if labels and not self.labels:
             raise InputError(
                 f"Expected a dataset with labels. Received: {self.path}"
             )
 
+        if batch is not None and shuffle and shortest == longest:
+            of_record = (longest - clip_length) // stride + 1
+            clips = self.split(split)["clips"] * of_record
+            if clips < batch:
+                raise InputError(
+                    f"Expected at least {batch} {split} clips for a batch of "
+                    f"{self.path}. Received: {clips}"
+                )
+
         def windows(example):
             clip, frame_shape = example["clip"], self.features.frame_shape
-            starts = tf.range(0, tf.shape(clip)[0] - clip_length + 1, stride)
-            cut = tf.map_fn(
-                lambda start: clip[start : start + clip_length],
-                starts,
-                fn_output_signature=tf.TensorSpec(
-                    (clip_length, *frame_shape), clip.dtype
-                ),
-            )
-            label = tf.repeat(example["label"], tf.shape(starts)[0])
-            return tf.data.Dataset.from_tensor_slices(
-                (cut, label) if labels else cut
-            )
+            shape = (clip_length, *frame_shape)
+
+            def window(start):
+                cut = clip[start : start + clip_length]
+                cut = tf.ensure_shape(cut, shape)
+                return (cut, example["label"]) if labels else cut
+
+            last = tf.shape(clip, tf.int64)[0] - clip_length
+            return tf.data.Dataset.range(0, last + 1, stride).map(window)
 
         def whole(example):
             shape = (clip_length, *self.features.frame_shape)
@@ -216,7 +225,12 @@ class ClipDataset:
             clips = clips.batch(batch, drop_remainder=shuffle)
         return clips.prefetch(2)
 
-    def _split(self, split):
+    def split(self, split):
+        """What info.json says of a split: clips, frames, mean, std, ...
+
+        Raises:
+            InputError: if the dataset has no such split.
+        """
         splits = self.info["splits"]
         if split not in splits:
             raise InputError(

@@ -139,7 +139,10 @@ class Features:
             LABEL_INDEX: self.label_index(clip.label),
         }
         fields = {
-            **{name: _bytes(value.encode()) for name, value in text.items()},
+            **{
+                name: _bytes(value.encode("utf-8", "backslashreplace"))
+                for name, value in text.items()
+            },
             **{name: _integer(value) for name, value in numbers.items()},
             self.key: _bytes(_png(values))
             if self.is_image

@@ -68,8 +68,8 @@ def network(name, weights=None):
             255, or quantised flow as `temporal_network`, and scales them
             itself; or anything that `tensorflow_hub`
             loads, whose pixels are in [0, 1].
-        weights: "imagenet", "random", or a file. The best that is there
-            when None: "imagenet".
+        weights: "imagenet", where None is given, "random", always the same,
+            or a file.
 
     Returns:
         A `PerceptNetwork`.
@@ -79,6 +79,9 @@ def network(name, weights=None):
             frames or gives no percepts.
         MissingExtraError: if a package is missing.
     """
+    if weights == "random":
+        # The same in every process.
+        keras.utils.set_random_seed(0)
     if name == "efficientnet-lite0":
         return _lite0(weights)
     if name in NAMES:
