@@ -42,7 +42,9 @@ from video_repr.errors import InputError
 from video_repr.layers import PeepholeLSTM
 from video_repr.layers import PeepholeLSTMCell
 from video_repr.losses import BceSumPerFrame
+from video_repr.losses import CrossEntropySumOverSteps
 from video_repr.losses import HalfSsePerFrame
+from video_repr.models import ActionClassifier
 from video_repr.models import Decoder
 from video_repr.models import Encoder
 from video_repr.models import VideoSeq2Seq
@@ -50,7 +52,9 @@ from video_repr.models import VideoSeq2Seq
 __version__ = "0.1.0"
 
 __all__ = [
+    "ActionClassifier",
     "BceSumPerFrame",
+    "CrossEntropySumOverSteps",
     "Decoder",
     "Encoder",
     "HalfSsePerFrame",

@@ -48,3 +48,46 @@ class HalfSsePerFrame(_SumPerFrame):
     @staticmethod
     def elementwise(y_true, y_pred):
         return 0.5 * ops.square(y_true - y_pred)
+
+
+@keras.saving.register_keras_serializable(package="video_repr")
+class CrossEntropySumOverSteps(keras.losses.Loss):
+    """Cross entropy of an action at every step, summed over the steps.
+
+    Call arguments:
+        y_true: labels, `[batch]`, integers.
+        y_pred: logits, `[batch, time, classes]`.
+
+    Args:
+        label_smoothing: share of the truth that is spread over all classes.
+    """
+
+    def __init__(
+        self,
+        label_smoothing=0.0,
+        name="cross_entropy_sum_over_steps",
+        **kwargs,
+    ):
+        super().__init__(name=name, **kwargs)
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(
+                "label_smoothing must be at least 0 and below 1. Received: "
+                f"label_smoothing={label_smoothing!r}"
+            )
+        self.label_smoothing = label_smoothing
+
+    def call(self, y_true, y_pred):
+        # Keras casts labels to the type of the logits.
+        labels = ops.reshape(ops.cast(y_true, "int32"), (-1,))
+        log_p = ops.log_softmax(y_pred, axis=-1)
+        one_hot = ops.one_hot(labels, y_pred.shape[-1], dtype=log_p.dtype)
+        of_label = ops.sum(log_p * one_hot[:, None], axis=(1, 2))
+        of_all = ops.sum(ops.mean(log_p, axis=-1), axis=1)
+        share = self.label_smoothing
+        return -(1 - share) * of_label - share * of_all
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "label_smoothing": self.label_smoothing,
+        }

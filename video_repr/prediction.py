@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from video_repr import configs
 from video_repr import visualization
 from video_repr.data import read_clip
 from video_repr.errors import InputError
@@ -51,6 +52,11 @@ def predict_clip(run, source, output, steps=None):
     steps = config.model.future_frames if steps is None else steps
     if steps < 1:
         raise InputError(f"Expected at least 1 step. Received: {steps}")
+    if isinstance(config.data, configs.DatasetConfig):
+        raise InputError(
+            "Expected a run on Moving MNIST to predict films with. Received: "
+            f"{str(run.path)!r}, which learned from {config.data.path}"
+        )
     size = config.data.frame_size
     clip = read_clip(source, size=size, last=config.model.input_frames)
     if clip.ndim == 4 and clip.shape[-1] == 1:

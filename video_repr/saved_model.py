@@ -127,9 +127,9 @@ def export_run(run, directory=None):
             "Expected a new directory, or an export to replace. Received: "
             f"{str(directory)!r}, which has other files"
         )
-    config = run.config()
-    size = config.data.frame_size
-    export_encoder(
-        run.model().encoder, directory, (size, size), config.to_dict()
-    )
+    model = run.model()
+    # As it was built: the dataset may be gone.
+    frame_shape = tuple(model.get_build_config()["input_shape"][2:])
+    config = run.config().to_dict()
+    export_encoder(model.encoder, directory, frame_shape, config)
     return directory

@@ -10,9 +10,11 @@ import time
 
 import keras
 
+from video_repr import configs
 from video_repr import runs
 from video_repr import visualization
-from video_repr.configs.data import Data
+from video_repr.configs.data import Frames
+from video_repr.configs.data import data_of
 from video_repr.errors import InputError
 from video_repr.errors import extra
 from video_repr.evaluation import evaluate_run
@@ -51,12 +53,20 @@ def build_model(config):
             0.0, training.steps, end_learning_rate=sampling
         )
     kinds = {"reconstruction": model.reconstruction, "future": model.future}
+    frames = Frames.of(config)
     seq2seq = VideoSeq2Seq(
-        Encoder(model.units, name="encoder", **options),
+        Encoder(
+            model.units,
+            offset=frames.offset,
+            scale=frames.scale,
+            name="encoder",
+            **options,
+        ),
         {
             branch: Decoder(
                 model.units,
-                config.data.frame_size**2,
+                math.prod(frames.shape),
+                output=model.output,
                 conditional=kind == "conditional",
                 first_step=model.first_step,
                 scheduled_sampling=sampling,
@@ -71,8 +81,7 @@ def build_model(config):
         future_frames=0 if model.future == "none" else model.future_frames,
         dtype=training.precision,
     )
-    size = config.data.frame_size
-    seq2seq.build((None, seq2seq.clip_frames, size, size))
+    seq2seq.build((None, seq2seq.clip_frames, *frames.shape))
     seq2seq.compile(
         _optimizer(training),
         jit_compile=training.jit_compile,
@@ -137,7 +146,7 @@ def pretrain(config, directory, *, resume=False):
         )
     if started:
         config = _same_config(run, config)
-    data = Data.of(config)
+    data = data_of(config)
     config = data.config
     # Found broken now rather than after the training.
     data.test()
@@ -157,15 +166,17 @@ def pretrain(config, directory, *, resume=False):
 def _same_config(run, config):
     """The config of a run that is to go on, which `config` must be."""
     old = run.config()
-    if config.data.digits == "auto":
+    if getattr(config.data, "digits", None) == "auto" and isinstance(
+        old.data, configs.DataConfig
+    ):
         # What it found when the run began.
         found = dataclasses.replace(config.data, digits=old.data.digits)
         config = dataclasses.replace(config, data=found)
     differences = [
-        f"{section}.{name} {new!r} instead of {before[name]!r}"
+        f"{section}.{name} {new!r} instead of {before.get(name)!r}"
         for section, before in old.to_dict().items()
         for name, new in config.to_dict()[section].items()
-        if new != before[name]
+        if name not in before or new != before[name]
     ]
     if differences:
         raise InputError(
@@ -182,14 +193,13 @@ def _fit(data, run, model, epoch):
         return
     validation = data.validation()
     print(
-        f"Training {model.count_params():,} parameters on sequences of "
-        f"{len(data.digits.train):,} digits from {data.digits.source!r}"
+        f"Training {model.count_params():,} parameters on {data.introduce()}"
         f"{f', from epoch {epoch + 1} on' if epoch else ''}.",
         flush=True,
     )
     model.fit(
         # A function of the step: a resumed run sees what it would have seen.
-        data.sequences("train").dataset(
+        data.train(
             training.batch_size,
             start=epoch * training.steps_per_epoch * training.batch_size,
         ),
@@ -283,6 +293,8 @@ class _TensorBoard(keras.callbacks.TensorBoard):
 
     def on_epoch_end(self, epoch, logs=None):
         super().on_epoch_end(epoch, logs)
+        if not visualization.are_pictures(self._clips):
+            return
         import tensorflow as tf
 
         frames = self.model.predict(self._clips, verbose=0)

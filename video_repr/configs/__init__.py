@@ -1,12 +1,16 @@
 """Configurations by name.
 
-Every configuration is a function of `moving_mnist` whose docstring says how
-to run it and what to expect; its name on the command line has hyphens.
+Every configuration is a function of `moving_mnist` or `percepts` whose
+docstring says how to run it and what to expect; its name on the command line
+has hyphens.
 """
 
 from video_repr.configs import moving_mnist
+from video_repr.configs import percepts
 from video_repr.configs.config import Config
 from video_repr.configs.config import DataConfig
+from video_repr.configs.config import DatasetConfig
+from video_repr.configs.config import DatasetRun
 from video_repr.configs.config import ModelConfig
 from video_repr.configs.config import TrainingConfig
 from video_repr.configs.config import from_dict
@@ -15,6 +19,8 @@ from video_repr.errors import InputError
 __all__ = [
     "Config",
     "DataConfig",
+    "DatasetConfig",
+    "DatasetRun",
     "ModelConfig",
     "TrainingConfig",
     "from_dict",
@@ -26,7 +32,8 @@ __all__ = [
 def named():
     """The functions that make the configurations, by name."""
     return {
-        make.__name__.replace("_", "-"): make for make in moving_mnist.CONFIGS
+        make.__name__.replace("_", "-"): make
+        for make in (*moving_mnist.CONFIGS, *percepts.CONFIGS)
     }
 
 

@@ -37,6 +37,23 @@ class DataConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class DatasetConfig:
+    """A dataset directory, as the pipelines write it.
+
+    Attributes:
+        path: the directory.
+        stride: frames from the start of a record's clip to that of the next.
+        validation_clips: number of clips of the validation split, at most.
+        test_clips: number of clips of the test split, at most.
+    """
+
+    path: str
+    stride: int = 8
+    validation_clips: int = 500
+    test_clips: int = 1000
+
+
+@dataclasses.dataclass(frozen=True)
 class ModelConfig:
     """Encoder and decoders.
 
@@ -52,8 +69,12 @@ class ModelConfig:
             conditional decoder sees replaced by its own at the end of
             training; the share grows linearly from 0.
         forget_bias: initial bias of the forget gates.
-        output_bias: initial bias of the decoders' output layers, log-odds: -3
-            is a mean pixel of 0.05, as in two digits on 64 x 64 px.
+        output: "logistic" for pixels in [0, 1], with cross entropy; "linear",
+            or "rectified" for values that are not negative, with squared
+            errors of frames that are scaled by the dataset's statistics.
+        output_bias: initial bias of the decoders' output layers; of logistic
+            outputs log-odds: -3 is a mean pixel of 0.05, as in two digits on
+            64 x 64 px.
         dropout: dropout of non-recurrent connections above the first layer.
     """
 
@@ -65,6 +86,7 @@ class ModelConfig:
     first_step: Literal["step", "copy"] = "step"
     scheduled_sampling: float = 0.0
     forget_bias: float = 2.0
+    output: Literal["logistic", "linear", "rectified"] = "logistic"
     output_bias: float = -3.0
     dropout: float = 0.0
 
@@ -135,6 +157,9 @@ class Config:
             ("data", "frame_size"),
             ("data", "validation_sequences"),
             ("data", "test_sequences"),
+            ("data", "stride"),
+            ("data", "validation_clips"),
+            ("data", "test_clips"),
             ("model", "input_frames"),
             ("model", "future_frames"),
             ("training", "epochs"),
@@ -143,8 +168,9 @@ class Config:
             ("training", "learning_rate"),
             ("training", "clip_norm"),
         ):
-            value = getattr(getattr(self, section), name)
-            if not value > 0:
+            # Not every kind of data has all of these.
+            value = getattr(getattr(self, section), name, None)
+            if value is not None and not value > 0:
                 raise InputError(
                     f"Expected {section}.{name} above 0. Received: {value}"
                 )
@@ -185,6 +211,17 @@ class Config:
         return dataclasses.asdict(self)
 
 
+@dataclasses.dataclass(frozen=True)
+class DatasetRun(Config):
+    """A run on a dataset directory.
+
+    Attributes:
+        data: what is learned from.
+    """
+
+    data: DatasetConfig = DatasetConfig("data/percepts/1")
+
+
 def from_dict(values, of=Config, where="config"):
     """A config from what `Config.to_dict` made, or its JSON.
 
@@ -195,6 +232,8 @@ def from_dict(values, of=Config, where="config"):
         raise InputError(
             f"Expected {where} to be an object. Received: {values!r}"
         )
+    if of is Config and "path" in (values.get("data") or ()):
+        of = DatasetRun
     types = typing.get_type_hints(of)
     unknown, missing = set(values) - set(types), set(types) - set(values)
     if unknown or missing:

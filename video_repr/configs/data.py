@@ -1,7 +1,12 @@
 """The data that a config names."""
 
 import dataclasses
+import itertools
 
+import numpy as np
+
+from video_repr.configs.config import DatasetConfig
+from video_repr.data import ClipDataset
 from video_repr.data import MovingMNIST
 from video_repr.data import load_digits
 from video_repr.data import read_sequences
@@ -12,6 +17,139 @@ from video_repr.errors import InputError
 _HELD_OUT_SEEDS = {"validation": -1, "test": -2}
 # Sequences whose mean is the mean-frame baseline.
 _MEAN_OF_SEQUENCES = 2000
+
+
+def data_of(config):
+    """The data of a config: `Data` or `DatasetData`.
+
+    Raises:
+        InputError: if it cannot be had.
+    """
+    if isinstance(config.data, DatasetConfig):
+        return DatasetData.of(config)
+    return Data.of(config)
+
+
+@dataclasses.dataclass(frozen=True)
+class Frames:
+    """What a model has to know of frames.
+
+    Attributes:
+        shape: of a frame.
+        offset: what the encoder takes from their values, see `Encoder`.
+        scale: what it multiplies them with then.
+    """
+
+    shape: tuple[int, ...]
+    offset: float | tuple[float, ...] = 0.0
+    scale: float | tuple[float, ...] = 1.0
+
+    @classmethod
+    def of(cls, config):
+        """The frames of a config's data.
+
+        Raises:
+            InputError: if its dataset cannot be read.
+        """
+        if not isinstance(config.data, DatasetConfig):
+            return cls((config.data.frame_size,) * 2)
+        dataset = ClipDataset(config.data.path)
+        shape = dataset.features.frame_shape
+        if config.model.output == "logistic":
+            return cls(shape)
+        train = dataset.split("train")
+        # uint8 pixels are in [0, 1] when they are scaled.
+        unit = 255 if dataset.features.is_image else 1
+        std = [value / unit for value in train["std"]]
+        offset = [value / unit for value in train["mean"]]
+        if config.model.output == "rectified":
+            # What is not negative stays so.
+            offset = [0.0] * len(offset)
+        return cls(shape, tuple(offset), tuple(1 / value for value in std))
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetData:
+    """Clips of a dataset directory for a config.
+
+    Attributes:
+        config: a `configs.Config`.
+        dataset: `data.ClipDataset`.
+    """
+
+    config: "video_repr.configs.Config"  # noqa: F821
+    dataset: ClipDataset
+
+    @classmethod
+    def of(cls, config):
+        """Opens the dataset of a config.
+
+        Raises:
+            InputError: if it cannot be read, or has no clips for validation.
+        """
+        dataset = ClipDataset(config.data.path)
+        for split in ("train", "validation"):
+            dataset.split(split)
+        return cls(config, dataset)
+
+    def train(self, batch_size, start=0):
+        """Endless batches, a function of the seed.
+
+        Args:
+            batch_size: clips of a batch.
+            start: number of clips to leave out at the beginning.
+        """
+        clips = self._clips(
+            "train", shuffle=True, seed=self.config.training.seed
+        )
+        return clips.repeat().skip(start).batch(batch_size).prefetch(2)
+
+    def validation(self):
+        """`[clips, frames, ...]` of the validation split."""
+        return self._some("validation", self.config.data.validation_clips)
+
+    def test(self):
+        """`[clips, frames, ...]` to report numbers on."""
+        return self._some(self._tested, self.config.data.test_clips)
+
+    def mean_frame(self):
+        """The mean of training frames, of the shape of a frame."""
+        clips = self._some("train", _MEAN_OF_SEQUENCES)
+        scale = 255 if clips.dtype == np.uint8 else 1
+        return clips.mean(axis=(0, 1)) / scale
+
+    def describe(self):
+        """A JSON-ready record of what the test numbers were measured on."""
+        return {
+            "name": self.dataset.info["name"],
+            "path": str(self.dataset.path),
+            "split": self._tested,
+            "stride": self.config.data.stride,
+            "input_frames": self.config.model.input_frames,
+            "future_frames": self.config.model.future_frames,
+        }
+
+    def introduce(self):
+        """What is trained on, in words."""
+        clips = self.dataset.split("train")["clips"]
+        return f"{clips:,} clips of {self.dataset.path}"
+
+    @property
+    def _tested(self):
+        splits = self.dataset.info["splits"]
+        return "test" if "test" in splits else "validation"
+
+    def _clips(self, split, **options):
+        return self.dataset.clips(
+            split,
+            clip_length=self.config.model.clip_frames,
+            stride=self.config.data.stride,
+            **options,
+        )
+
+    def _some(self, split, count):
+        clips = self._clips(split).as_numpy_iterator()
+        return np.stack(list(itertools.islice(clips, count)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +186,22 @@ class Data:
             frames=config.model.clip_frames,
             size=config.data.frame_size,
             speed=config.data.speed,
+        )
+
+    def train(self, batch_size, start=0):
+        """Endless batches, a function of the seed.
+
+        Args:
+            batch_size: sequences of a batch.
+            start: number of sequences to leave out at the beginning.
+        """
+        return self.sequences("train").dataset(batch_size, start=start)
+
+    def introduce(self):
+        """What is trained on, in words."""
+        return (
+            f"sequences of {len(self.digits.train):,} digits from "
+            f"{self.digits.source!r}"
         )
 
     def validation(self):

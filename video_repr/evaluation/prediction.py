@@ -21,7 +21,8 @@ def evaluate(model, clips, mean_frame, batch_size=100):
         clips: `[clips, model.clip_frames, ...]`, uint8 or floating point;
             images for models with logistic outputs.
         mean_frame: `[...]`, the mean of the training set, in the values of
-            the model's frames.
+            the clips. Errors are in the values that the model's LSTMs read,
+            see `Encoder`'s `scale`.
         batch_size: number of clips that are computed at once.
 
     Returns:
@@ -45,11 +46,14 @@ def evaluate(model, clips, mean_frame, batch_size=100):
         lambda batch: model(batch, training=False),
         jit_compile=bool(model.jit_compile),
     )
+    mean_frame = np.asarray(
+        model.encoder.scaled(np.asarray(mean_frame, np.float32))
+    )
     scores = _Scores()
     for start in range(0, len(clips), batch_size):
         batch = clips[start : start + batch_size]
         outputs = predict(tf.convert_to_tensor(batch))
-        batch = _in_unit_range(batch)
+        batch = np.asarray(model.encoder.scaled(_in_unit_range(batch)))
         for branch, truth in model.targets(batch).items():
             prediction = np.asarray(outputs[branch], np.float32)
             scores.add(branch, truth, prediction, logistic[branch])

@@ -4,8 +4,10 @@ import dataclasses
 
 import numpy as np
 
+from video_repr import configs
 from video_repr import visualization
-from video_repr.configs.data import Data
+from video_repr.configs.data import data_of
+from video_repr.errors import InputError
 from video_repr.evaluation.prediction import evaluate
 from video_repr.files import whole_directory
 from video_repr.files import write_json
@@ -31,11 +33,16 @@ def evaluate_run(run, test_file=None):
     """
     config = run.config()
     if test_file is not None:
+        if isinstance(config.data, configs.DatasetConfig):
+            raise InputError(
+                "Expected a run on Moving MNIST for a test file of it. "
+                f"Received: {run.path}, which learned from {config.data.path}"
+            )
         config = dataclasses.replace(
             config, data=dataclasses.replace(config.data, test_file=test_file)
         )
     model = run.model()
-    data = Data.of(config)
+    data = data_of(config)
     clips = data.test()
     evaluation = {
         **evaluate(model, clips, data.mean_frame()),
@@ -50,18 +57,41 @@ def evaluate_run(run, test_file=None):
 def write_figures(directory, model, clips, evaluation):
     """Draws what a model predicts.
 
-    Writes `strips-N.png` for the first clips, `prediction.gif` where there is
-    a future decoder, and `errors.png`.
+    Writes `errors.png` and, of clips that are pictures, `strips-N.png` for
+    the first and `prediction.gif` where there is a future decoder.
 
     Args:
         directory: existing directory to write to, a `pathlib.Path`.
         model: a `VideoSeq2Seq`.
-        clips: uint8 images, `[clips, time, height, width]`.
+        clips: `[clips, time, ...]`.
         evaluation: what `evaluate` returned.
     """
-    clips = clips[:_CLIPS_IN_FIGURES]
+    if visualization.are_pictures(clips):
+        _write_pictures(directory, model, clips[:_CLIPS_IN_FIGURES])
+    branch = evaluation["baselines_of"]
+    metric = next(
+        m
+        for m in ("bce_sum_per_frame", "half_sse_per_frame")
+        if m in evaluation[branch]
+    )
+    curves = {
+        "model": evaluation[branch],
+        "last frame repeated": evaluation["baselines"]["last_frame"],
+        "mean frame": evaluation["baselines"]["mean_frame"],
+    }
+    visualization.error_curves(
+        {name: scores["per_step"][metric] for name, scores in curves.items()},
+        metric,
+        title=f"{branch}, {evaluation['data']['sequences']:,} test sequences",
+    ).savefig(directory / "errors.png")
+
+
+def _write_pictures(directory, model, clips):
     n = model.input_frames
-    frames = model.predict(clips, verbose=0)
+    frames = {
+        branch: np.clip(found, 0, 1)
+        for branch, found in model.predict(clips, verbose=0).items()
+    }
     for i, clip in enumerate(clips):
         blocks = [{"input": clip[:n]}]
         if "reconstruction" in frames:
@@ -81,19 +111,3 @@ def write_figures(directory, model, clips, evaluation):
             },
             visualization.input_and_future(n, model.future_frames),
         )
-    branch = evaluation["baselines_of"]
-    metric = next(
-        m
-        for m in ("bce_sum_per_frame", "half_sse_per_frame")
-        if m in evaluation[branch]
-    )
-    curves = {
-        "model": evaluation[branch],
-        "last frame repeated": evaluation["baselines"]["last_frame"],
-        "mean frame": evaluation["baselines"]["mean_frame"],
-    }
-    visualization.error_curves(
-        {name: scores["per_step"][metric] for name, scores in curves.items()},
-        metric,
-        title=f"{branch}, {evaluation['data']['sequences']:,} test sequences",
-    ).savefig(directory / "errors.png")

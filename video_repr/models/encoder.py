@@ -1,6 +1,7 @@
 """The encoder: a clip into a state."""
 
 import keras
+import numpy as np
 
 from video_repr.layers import PeepholeLSTM
 from video_repr.models import frames as _frames
@@ -28,6 +29,10 @@ class Encoder(keras.Model):
         dropout: share of the inputs of every layer above the first that is
             dropped in training.
         forget_bias: initial bias of the forget gates.
+        offset: what is taken from the values of a frame before they are read,
+            a number or one for each channel; see `scale`.
+        scale: what they are multiplied with then, alike. The statistics of a
+            dataset inside the encoder spare its users from knowing them.
         unroll: see `PeepholeLSTM`.
 
     Call arguments:
@@ -46,12 +51,22 @@ class Encoder(keras.Model):
     """
 
     def __init__(
-        self, units, *, dropout=0.0, forget_bias=0.0, unroll=False, **kwargs
+        self,
+        units,
+        *,
+        dropout=0.0,
+        forget_bias=0.0,
+        offset=0.0,
+        scale=1.0,
+        unroll=False,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.units = _frames.check_layers(units)
         self.dropout = dropout
         self.forget_bias = forget_bias
+        self.offset = offset
+        self.scale = scale
         self.unroll = unroll
         self.lstms = [
             PeepholeLSTM(
@@ -69,6 +84,14 @@ class Encoder(keras.Model):
 
     def build(self, clips_shape, initial_states_shape=None):
         self.features = features = _frames.count_features(clips_shape)
+        for name in ("offset", "scale"):
+            values = np.size(getattr(self, name))
+            if features % values:
+                raise ValueError(
+                    f"{name} must be a number, or one for each channel. "
+                    f"Received: {values} numbers for frames of {features} "
+                    "values"
+                )
         for lstm, size in zip(self.lstms, self.units, strict=True):
             lstm.build((clips_shape[0], clips_shape[1], features))
             features = size
@@ -89,7 +112,7 @@ class Encoder(keras.Model):
             )
         if initial_states is None:
             initial_states = [None] * len(self.lstms)
-        sequence = _frames.as_features(clips, self.compute_dtype)
+        sequence = self.scaled(_frames.as_features(clips, self.compute_dtype))
         states = []
         for lstm, state in zip(self.lstms, initial_states, strict=True):
             sequence, h, c = lstm(
@@ -98,11 +121,40 @@ class Encoder(keras.Model):
             states.append([h, c])
         return (sequence, states) if return_sequences else states
 
+    @property
+    def is_scaled(self):
+        """Whether the LSTMs read other values than the clips'."""
+        return bool(np.any(self.offset) or np.any(np.not_equal(self.scale, 1)))
+
+    def scaled(self, frames):
+        """Frames `[batch, time, ...]` with the values that the LSTMs read."""
+        if not self.is_scaled:
+            return frames
+        offset, scale = self._per_value(frames)
+        return (frames - offset) * scale
+
+    def unscaled(self, frames):
+        """What `scaled` was given, of what it returned."""
+        if not self.is_scaled:
+            return frames
+        offset, scale = self._per_value(frames)
+        return frames / scale + offset
+
+    def _per_value(self, frames):
+        # Channels are the last axis of a frame, and vary fastest in a flat
+        # one.
+        return [
+            keras.ops.cast(np.resize(values, frames.shape[-1]), frames.dtype)
+            for values in (self.offset, self.scale)
+        ]
+
     def get_config(self):
         return {
             **super().get_config(),
             "units": list(self.units),
             "dropout": self.dropout,
             "forget_bias": self.forget_bias,
+            "offset": np.asarray(self.offset).tolist(),
+            "scale": np.asarray(self.scale).tolist(),
             "unroll": self.unroll,
         }

@@ -101,6 +101,12 @@ class VideoSeq2Seq(keras.Model):
                     f"{decoder.output_dim} values. Received: clips of shape "
                     f"{tuple(clips_shape)}, {features} values a frame"
                 )
+            if self.encoder.is_scaled and decoder.output_kind == "logistic":
+                raise ValueError(
+                    "Expected linear or rectified outputs of a model whose "
+                    "encoder scales its frames. Received: a logistic "
+                    f"{branch} decoder"
+                )
             if not decoder.built:
                 decoder.build()
         # An encoder from elsewhere comes with its weights.
@@ -114,7 +120,9 @@ class VideoSeq2Seq(keras.Model):
         states = self.encoder(
             features[:, : self.input_frames], training=training
         )
-        truths = self.targets(features) if training else {}
+        truths = {}
+        if training:
+            truths = self.targets(self.encoder.scaled(features))
         return {
             branch: _in_frame_shape(
                 decoder(
@@ -280,7 +288,9 @@ class VideoSeq2Seq(keras.Model):
     def predict_step(self, data):
         clips, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         frames = {
-            branch: self.decoders[branch].to_frames(outputs)
+            branch: self.encoder.unscaled(
+                self.decoders[branch].to_frames(outputs)
+            )
             for branch, outputs in self(clips, training=False).items()
         }
         if "reconstruction" in frames:
@@ -327,6 +337,7 @@ class VideoSeq2Seq(keras.Model):
             features = _frames.as_features(batch, self.compute_dtype)
             states = self.encoder(features, training=False)
             frames = decoder.to_frames(decoder(states, steps=steps))
+            frames = self.encoder.unscaled(frames)
             return ops.cast(
                 _in_frame_shape(frames, tuple(batch.shape[2:])), "float32"
             )
@@ -360,9 +371,9 @@ class VideoSeq2Seq(keras.Model):
         return self.input_frames
 
     def _truth(self, clips, y):
-        if y is not None:
-            return y
-        return self.targets(_frames.scale(clips, "float32"))
+        if y is None:
+            y = self.targets(_frames.scale(clips, "float32"))
+        return tf.nest.map_structure(self.encoder.scaled, y)
 
     def _check_frames(self, shape, training):
         received = shape[1]

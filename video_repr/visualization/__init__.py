@@ -3,10 +3,12 @@
 from video_repr.visualization.animation import input_and_future
 from video_repr.visualization.animation import write_gif
 from video_repr.visualization.curves import error_curves
+from video_repr.visualization.strips import are_pictures
 from video_repr.visualization.strips import strip_arrays
 from video_repr.visualization.strips import strips
 
 __all__ = [
+    "are_pictures",
     "error_curves",
     "input_and_future",
     "strip_arrays",

@@ -73,19 +73,33 @@ def strip_arrays(clips, frames, input_frames):
     """Clips above what a model made of them, as arrays for TensorBoard.
 
     Args:
-        clips: uint8 images, `[clips, time, height, width]`.
+        clips: uint8 images, `[clips, time, height, width]`, or with 3
+            channels.
         frames: what `VideoSeq2Seq.predict` returns for them. Times of which
             there is no prediction stay black.
         input_frames: number of frames that the model read.
 
     Returns:
-        `[clips, 2 * height, time * width, 1]`, float32 in [0, 1].
+        `[clips, 2 * height, time * width, 1 or 3]`, float32 in [0, 1].
     """
     predicted = np.zeros(clips.shape, np.float32)
     for branch, first in (("reconstruction", 0), ("future", input_frames)):
         if branch in frames:
             last = first + frames[branch].shape[1]
-            predicted[:, first:last] = frames[branch]
+            predicted[:, first:last] = np.clip(frames[branch], 0, 1)
     rows = np.stack([clips.astype(np.float32) / 255, predicted], axis=1)
-    n, _, time, height, width = rows.shape
-    return rows.transpose(0, 1, 3, 2, 4).reshape(n, 2 * height, time * width, 1)
+    n, _, time, height, width = rows.shape[:5]
+    rows = rows.reshape(n, 2, time, height, width, -1)
+    rows = rows.transpose(0, 1, 3, 2, 4, 5)
+    return rows.reshape(n, 2 * height, time * width, -1)
+
+
+def are_pictures(clips):
+    """Whether the frames of clips can be shown, grey or RGB.
+
+    Args:
+        clips: `[clips, time, ...]`.
+    """
+    return clips.dtype == np.uint8 and (
+        clips.ndim == 4 or (clips.ndim == 5 and clips.shape[-1] == 3)
+    )

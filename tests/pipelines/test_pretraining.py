@@ -1,0 +1,170 @@
+"""From a dataset directory to an exported encoder."""
+
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipelines import arguments
+from pipelines import import_features
+from video_repr import Decoder
+from video_repr import Encoder
+from video_repr import InputError
+from video_repr import VideoSeq2Seq
+from video_repr import configs
+from video_repr.data import ClipDataset
+from video_repr.prediction import predict_clip
+from video_repr.saved_model import export_run
+from video_repr.training import pretrain
+
+
+@pytest.fixture
+def percepts(rng, tmp_path):
+    """Twelve clips of 9 frames of 6 values that are not negative."""
+    values = 40 * rng.random((12, 9, 6)) ** 2
+    np.save(tmp_path / "percepts.npy", values.astype(np.float32))
+    lines = ["clip,label,group,split"]
+    for number in range(12):
+        split = ("train", "train", "validation", "test")[number % 4]
+        lines.append(f"c{number},{'ab'[number % 2]},g{number},{split}")
+    (tmp_path / "index.csv").write_text("\n".join(lines) + "\n")
+    code = arguments.main(
+        import_features.Arguments,
+        "test",
+        [
+            *("--arrays", str(tmp_path / "percepts.npy")),
+            *("--index", str(tmp_path / "index.csv")),
+            *("--output", str(tmp_path / "percepts" / "1")),
+        ],
+    )
+    assert code == 0
+    return tmp_path / "percepts" / "1"
+
+
+def run_on(path, output, **model):
+    return configs.DatasetRun(
+        data=configs.DatasetConfig(str(path), stride=2),
+        model=configs.ModelConfig(
+            units=(5,), output=output, output_bias=0.0, **model
+        ),
+        training=configs.TrainingConfig(
+            epochs=2, steps_per_epoch=3, batch_size=4
+        ),
+    )
+
+
+@pytest.mark.parametrize("output", ["linear", "rectified"])
+def test_percepts(percepts, tmp_path, output):
+    config = run_on(percepts, output, input_frames=4, future_frames=3)
+    run = pretrain(config, tmp_path / "run")
+    assert configs.from_dict(json.loads(run.config_file.read_text())) == config
+    model = run.model()
+    told = ClipDataset(percepts).split("train")
+    offset = told["mean"] if output == "linear" else [0.0]
+    assert model.encoder.offset == pytest.approx(offset)
+    assert model.encoder.scale == pytest.approx([1 / told["std"][0]])
+    evaluation = json.loads(run.evaluation_file.read_text())
+    # 3 clips, in each windows that start at 0 and at 2.
+    assert evaluation["data"]["sequences"] == 6
+    assert evaluation["data"]["split"] == "test"
+    assert (run.figures / "errors.png").exists()
+    assert not list(run.figures.glob("strips*"))
+    # By hand, in the values that the LSTMs read.
+    clips = np.stack(list(ClipDataset(percepts).clips(
+        "test", clip_length=7, stride=2
+    ).as_numpy_iterator()))  # fmt: skip
+    found = model.predict(clips, verbose=0)["future"]
+    errors = (found - clips[:, 4:]) / told["std"][0]
+    assert evaluation["future"]["half_sse_per_frame"] == pytest.approx(
+        0.5 * (errors**2).sum(axis=-1).mean(), rel=1e-4
+    )
+    losses = model.evaluate(clips, verbose=0, return_dict=True)
+    assert losses["future_loss"] == pytest.approx(
+        evaluation["future"]["half_sse_per_frame"], rel=1e-4
+    )
+    # Raw percepts go into what is taken away.
+    exported = tf.saved_model.load(export_run(run))
+    np.testing.assert_allclose(
+        exported(clips[:, :4]), model.encoder(clips[:, :4])[-1][0], atol=1e-5
+    )
+    by_hand = (clips[:, :4] - offset[0]) / told["std"][0]
+    plain = Encoder((5,), forget_bias=2.0)
+    plain.build((None, 4, 6))
+    plain.set_weights(model.encoder.get_weights())
+    np.testing.assert_allclose(
+        plain(by_hand.astype(np.float32))[-1][0],
+        exported(clips[:, :4]),
+        atol=1e-5,
+    )
+
+
+def test_a_run_on_percepts_goes_on(percepts, tmp_path):
+    config = run_on(percepts, "rectified", input_frames=4, future_frames=3)
+    whole = pretrain(config, tmp_path / "whole")
+    shorter = dataclasses.replace(
+        config, training=dataclasses.replace(config.training, schedule="cosine")
+    )
+    with pytest.raises(InputError, match=r"training\.schedule"):
+        pretrain(shorter, whole.path, resume=True)
+    other = configs.load("demo")
+    with pytest.raises(InputError, match="Expected the config of the run"):
+        pretrain(other, whole.path, resume=True)
+    batches = [
+        np.concatenate(list(data.take(2).as_numpy_iterator()))
+        for data in (
+            configs.data.data_of(config).train(4),
+            configs.data.data_of(config).train(2, start=4),
+        )
+    ]
+    # What comes after so many clips does not depend on who reads them.
+    np.testing.assert_array_equal(batches[0][4:], batches[1])
+
+
+def test_colour_patches(cut, tmp_path):
+    assert cut("--validation", 0.4, "--test", 0) == 0
+    path = tmp_path / "cut" / "1"
+    config = run_on(path, "linear", input_frames=2, future_frames=2)
+    run = pretrain(config, tmp_path / "run")
+    model = run.model()
+    told = ClipDataset(path).split("train")
+    assert model.encoder.offset == pytest.approx(
+        [value / 255 for value in told["mean"]]
+    )
+    assert len(model.encoder.scale) == 3
+    assert (run.figures / "strips-1.png").exists()
+    assert (run.figures / "prediction.gif").exists()
+    assert (
+        json.loads(run.evaluation_file.read_text())["data"]["split"]
+        == "validation"
+    )
+    # The channels of a flat frame are those of a picture.
+    clips = next(iter(ClipDataset(path).clips("train", batch=2))) / 255
+    flat = tf.reshape(clips, (2, 4, -1))
+    np.testing.assert_allclose(
+        model.encoder(clips)[-1][0], model.encoder(flat)[-1][0], atol=1e-6
+    )
+    with pytest.raises(InputError, match="a run on Moving MNIST"):
+        predict_clip(run, tmp_path / "a.gif", tmp_path / "b.gif")
+
+
+def test_what_is_refused(percepts, tmp_path):
+    model = VideoSeq2Seq(
+        Encoder((3,), scale=2.0),
+        {"reconstruction": Decoder((3,), 6)},
+        input_frames=2,
+    )
+    with pytest.raises(ValueError, match="a logistic reconstruction decoder"):
+        model.build((None, 2, 6))
+    with pytest.raises(ValueError, match="4 numbers for frames of 6"):
+        Encoder((3,), offset=(1.0, 2.0, 3.0, 4.0)).build((None, 2, 6))
+    config = run_on(percepts, "linear", input_frames=9, future_frames=3)
+    with pytest.raises(InputError, match="clip_length of at most 9"):
+        pretrain(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    again = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(Encoder((3,), scale=(1.0, 2.0)))
+    )
+    assert again.scale == [1.0, 2.0]

@@ -1,0 +1,210 @@
+"""Few labels: subsets, fits that start alike, the table, what is refused."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from video_repr import Encoder
+from video_repr import InputError
+from video_repr.transfer.finetune import FinetuneConfig
+from video_repr.transfer.finetune import Finetuner
+from video_repr.transfer.finetune import accuracy
+from video_repr.transfer.label_curve import SYSTEMS
+from video_repr.transfer.label_curve import LabelCurve
+from video_repr.transfer.label_curve import rows
+from video_repr.transfer.videos import Videos
+from video_repr.transfer.videos import check_splits
+
+CLASSES = ("clap", "run", "walk")
+
+
+def make_videos(rng, count, first=0, permuted=False):
+    labels = np.arange(count) % len(CLASSES)
+    if permuted:
+        labels = rng.permutation(labels)
+    means = np.random.default_rng(5).random((len(CLASSES), 6))
+    frames = [
+        (means[k] + 0.3 * rng.random((rng.integers(3, 12), 6))).astype("f4")
+        for k in np.arange(count) % len(CLASSES)
+    ]
+    names = range(first, first + count)
+    return Videos(
+        tuple(frames),
+        labels,
+        tuple(f"g{n}" for n in names),
+        tuple(f"v{n}" for n in names),
+        CLASSES,
+    )
+
+
+@pytest.fixture
+def encoder():
+    keras.utils.set_random_seed(3)
+    encoder = Encoder((8,))
+    encoder.build((None, 6, 6))
+    return encoder
+
+
+FAST = FinetuneConfig(
+    block=6, stride=3, updates=60, batch_size=8, learning_rate=0.03,
+    dropout=0.1,
+)  # fmt: skip
+
+
+def test_subsets_are_nested_and_even(rng):
+    videos = make_videos(rng, 30)
+    before = set()
+    for k in (1, 2, 5, 10):
+        few = videos.few(k, seed=7)
+        assert np.bincount(few.labels).tolist() == [k] * 3
+        assert before < set(few.ids)
+        before = set(few.ids)
+    assert set(videos.few(2, seed=8).ids) != set(videos.few(2, seed=7).ids)
+    assert videos.few(None, 0) is videos
+    with pytest.raises(InputError, match="Received: 10 of 'clap'"):
+        videos.few(11, 0)
+
+
+def test_short_videos_hold_their_last_frame(rng):
+    videos = make_videos(rng, 9)
+    blocks, labels = videos.blocks(6, 3)
+    number = 0
+    for video, label in zip(videos.frames, videos.labels, strict=True):
+        starts = [s for s in range(0, 12, 3) if s + 6 <= len(video)] or [0]
+        for start in starts:
+            cut = video[start : start + 6]
+            np.testing.assert_array_equal(blocks[number][: len(cut)], cut)
+            assert (blocks[number][len(cut) :] == cut[-1]).all()
+            assert labels[number] == label
+            number += 1
+    assert number == len(blocks) == len(labels)
+
+
+def test_groups_and_videos_that_cross(rng):
+    train, test = make_videos(rng, 6), make_videos(rng, 6, first=6)
+    check_splits({"train": train, "test": test})
+    with pytest.raises(InputError, match="g0 in train and in test"):
+        check_splits({"train": train, "test": make_videos(rng, 3)})
+
+
+def test_every_fit_starts_anew(encoder, rng):
+    train, test = make_videos(rng, 12), make_videos(rng, 30, first=12)
+    before = encoder.get_weights()
+    finetuner = Finetuner(encoder, 3, FAST)
+    first = finetuner.fit(train, seed=1)
+    found = first.predict_videos(test.frames)
+    assert accuracy(first, test) > 0.8
+    for old, new in zip(before, first.encoder.get_weights(), strict=True):
+        assert np.abs(old - new).max() > 0
+    finetuner.fit(make_videos(rng, 9, permuted=True), seed=2)
+    again = finetuner.fit(train, seed=1).predict_videos(test.frames)
+    np.testing.assert_array_equal(found, again)
+    # Whose encoder it was keeps it.
+    for old, new in zip(before, encoder.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    zeros = [np.zeros_like(w) for w in before]
+    other = finetuner.fit(train, seed=1, encoder_weights=zeros)
+    assert np.abs(other.predict_videos(test.frames) - found).max() > 0
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1])
+def test_other_rates_for_the_encoder(encoder, rng, rate):
+    train = make_videos(rng, 12)
+    config = FinetuneConfig(
+        block=6, stride=3, updates=1, batch_size=8, learning_rate=0.01,
+        dropout=0.0, encoder_rate=rate,
+    )  # fmt: skip
+    model = Finetuner(encoder, 3, config).model
+    # A readout of zeros has no gradient for what is below.
+    model.readout.kernel.assign(rng.normal(size=(8, 3)))
+    before = [np.array(v) for v in model.encoder.variables]
+    readout = np.array(model.readout.kernel)
+    blocks, labels = train.blocks(6, 3)
+    model.train_on_batch(blocks[:8], labels[:8])
+    # Adam's first step is the rate, whatever the gradient.
+    steps = [
+        np.abs(np.array(new) - old).max()
+        for old, new in zip(before, model.encoder.variables, strict=True)
+    ]
+    np.testing.assert_allclose(steps, 0.01 * rate, atol=1e-5)
+    step = np.abs(np.array(model.readout.kernel) - readout).max()
+    assert step == pytest.approx(0.01, abs=1e-5)
+
+
+def test_the_curve_goes_on(encoder, rng, tmp_path, monkeypatch):
+    train, test = make_videos(rng, 12), make_videos(rng, 30, first=12)
+    curve = LabelCurve((1, 3), seeds=2, finetune=FAST)
+    file = tmp_path / "cells.jsonl"
+    table = curve.run(train, test, encoder, file)
+    lines = file.read_text().splitlines()
+    assert len(lines) == len(SYSTEMS) * 2 * 2
+    cells = [json.loads(line) for line in lines]
+    for row in table:
+        for system in SYSTEMS:
+            of = [
+                c["accuracy"]
+                for c in cells
+                if (c["system"], c["k"]) == (system, row["k"])
+            ]
+            assert row[system]["mean"] == pytest.approx(np.mean(of))
+    # Killed in the middle of a line.
+    file.write_text("\n".join(lines[:9]) + '\n{"system": "pre')
+    fits = []
+    fit = Finetuner.fit
+    monkeypatch.setattr(
+        Finetuner,
+        "fit",
+        lambda self, *given: fits.append(given) or fit(self, *given),
+    )
+    assert curve.run(train, test, encoder, file) == table
+    assert len(fits) == sum(
+        c["system"] in ("pretrained", "random", "shuffled_frames")
+        for c in cells[9:]
+    )
+
+
+def test_permuted_labels_give_chance(encoder, rng, tmp_path):
+    train = make_videos(rng, 60, permuted=True)
+    test = make_videos(rng, 150, first=60)
+    curve = LabelCurve((4,), seeds=6, finetune=FAST)
+    (row,) = curve.run(train, test, encoder, tmp_path / "cells.jsonl")
+    for system in SYSTEMS:
+        assert row[system]["mean"] < 0.6, system
+
+
+def test_the_interval_is_students():
+    gains = np.array([0.1, 0.2, 0.05, 0.15])
+    found = {
+        (system, 1, seed): 0.5 + (gain if system == "pretrained" else 0)
+        for system in SYSTEMS
+        for seed, gain in enumerate(gains)
+    }
+    (row,) = rows(found, (1,), 4)
+    assert row["paired_gain"] == pytest.approx(0.125)
+    # t of 3 degrees of freedom at 97.5 %, from a table.
+    half = 3.182 * gains.std(ddof=1) / 2
+    np.testing.assert_allclose(
+        row["ci95"], [0.125 - half, 0.125 + half], atol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"updates": 0}, "updates of at least 1"),
+        ({"learning_rate": 0.0}, "learning_rate above 0"),
+        ({"dropout": 1.0}, "dropout of at least 0"),
+    ],
+)
+def test_settings_that_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        FinetuneConfig(**options)
+
+
+def test_curves_that_are_refused():
+    with pytest.raises(InputError, match="at least 2 seeds"):
+        LabelCurve(seeds=1)
+    with pytest.raises(InputError, match="at least 1"):
+        LabelCurve((0,))

@@ -1,0 +1,50 @@
+"""Percepts of films, and natural patches: learning without labels."""
+
+from video_repr.configs.config import DatasetConfig
+from video_repr.configs.config import DatasetRun
+from video_repr.configs.config import ModelConfig
+from video_repr.configs.config import TrainingConfig
+
+
+def percepts():
+    """A composite LSTM on rectified percepts, for two CPU cores.
+
+    Command: `video-repr pretrain percepts --data.path data/percepts/1`.
+    """
+    return DatasetRun(
+        data=DatasetConfig("data/percepts/1", stride=3),
+        model=ModelConfig(
+            input_frames=13,
+            future_frames=9,
+            output="rectified",
+            output_bias=0.0,
+            forget_bias=1.0,
+        ),
+        training=TrainingConfig(epochs=10, steps_per_epoch=100),
+    )
+
+
+def percepts_2x2048():
+    """The paper's composite on percepts, 2x2048, 16 frames in, 13 out.
+
+    Command: `video-repr pretrain percepts-2x2048 --data.path PATH`.
+    Not trained here. An update takes 3.3 s on 2 cores of an AMD EPYC (work
+    (b) of `python -m benchmarks.train_step`), the whole run 45 hours: it is
+    meant for a GPU.
+    """
+    return DatasetRun(
+        data=DatasetConfig("data/percepts/1"),
+        model=ModelConfig(
+            units=(2048, 2048),
+            input_frames=16,
+            future_frames=13,
+            output="rectified",
+            output_bias=0.0,
+        ),
+        training=TrainingConfig(
+            epochs=100, steps_per_epoch=500, learning_rate=1e-3
+        ),
+    )
+
+
+CONFIGS = (percepts, percepts_2x2048)

@@ -1,0 +1,210 @@
+"""The action classifier: an encoder with a softmax at every step."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from video_repr.errors import InputError
+from video_repr.losses import CrossEntropySumOverSteps
+from video_repr.models import frames as _frames
+
+
+@keras.saving.register_keras_serializable(package="video_repr")
+class ActionClassifier(keras.Model):
+    """Says of every step of a clip which action it shows.
+
+    A softmax reads the encoder's top layer at every step; each step has the
+    clip's label (paper, section 3.4). The prediction for a clip is the mean
+    over its steps, that for a video the mean over its blocks of `block`
+    frames, one every `stride` frames.
+
+    Example:
+    >>> encoder = keras.models.load_model("encoder.keras")
+    >>> classifier = ActionClassifier(encoder, classes=101, dropout=0.5)
+    >>> classifier.compile(keras.optimizers.Adam(1e-4))
+    >>> classifier.fit(blocks, labels, epochs=10)
+    >>> classifier.predict_videos(videos).argmax(axis=1)
+
+    With `encoder.trainable = False` before `compile` it is a linear probe of
+    the encoder's outputs.
+
+    Args:
+        encoder: an `Encoder`, or any layer that is called alike.
+        classes: number of classes.
+        dropout: share of the top layer's outputs that is dropped in training.
+            The encoder has its own, between its layers.
+        block: frames of a block of a video.
+        stride: frames from the start of a block to that of the next.
+        seed: seed of the dropout.
+
+    Call arguments:
+        clips: `[batch, time, ...]`, as the encoder reads them.
+        training: whether dropout is active.
+
+    Returns:
+        Logits, `[batch, time, classes]`.
+    """
+
+    def __init__(
+        self,
+        encoder,
+        classes,
+        *,
+        dropout=0.0,
+        block=16,
+        stride=8,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        for name, value, least in (
+            ("classes", classes, 2),
+            ("block", block, 1),
+            ("stride", stride, 1),
+        ):
+            if value < least:
+                raise ValueError(
+                    f"{name} must be at least {least}. Received: "
+                    f"{name}={value!r}"
+                )
+        self.encoder = encoder
+        self.classes = classes
+        self.block = block
+        self.stride = stride
+        self.seed = seed
+        self.dropout = keras.layers.Dropout(dropout, seed=seed)
+        # What a softmax of few labels starts from is better no opinion at
+        # all.
+        self.readout = keras.layers.Dense(
+            classes, kernel_initializer="zeros", name="readout"
+        )
+
+    def build(self, clips_shape):
+        if not self.encoder.built:
+            self.encoder.build(clips_shape)
+        self.readout.build((None, None, self.encoder.units[-1]))
+
+    def call(self, clips, training=False):
+        sequence, _ = self.encoder(
+            clips, return_sequences=True, training=training
+        )
+        return self.readout(self.dropout(sequence, training=training))
+
+    def compile(self, optimizer="rmsprop", loss=None, metrics=None, **kwargs):
+        """Keras's `compile`, with the paper's loss and the clips' accuracy.
+
+        Args:
+            optimizer: as for `keras.Model.compile`.
+            loss: `CrossEntropySumOverSteps` when None.
+            metrics: `ClipAccuracy` when None.
+            **kwargs: as for `keras.Model.compile`.
+        """
+        super().compile(
+            optimizer,
+            CrossEntropySumOverSteps() if loss is None else loss,
+            metrics=[ClipAccuracy()] if metrics is None else metrics,
+            **kwargs,
+        )
+
+    def predict_step(self, data):
+        clips, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return clip_probabilities(self(clips, training=False))
+
+    def predict(self, x, **kwargs):
+        """Keras's `predict`: probabilities of clips, `[clips, classes]`."""
+        return super().predict(x, **kwargs)
+
+    def predict_videos(self, videos, batch_size=64):
+        """Probabilities of videos of any lengths.
+
+        A video that is shorter than a block is one block by itself.
+
+        Args:
+            videos: a sequence of arrays `[time, ...]`.
+            batch_size: blocks that are computed at once.
+
+        Returns:
+            `[videos, classes]`: the mean over each video's blocks.
+
+        Raises:
+            InputError: if there is no video, or one without frames.
+        """
+        owners, blocks = {}, {}
+        for number, video in enumerate(videos):
+            for start in block_starts(len(video), self.block, self.stride):
+                cut = video[start : start + self.block]
+                blocks.setdefault(len(cut), []).append(cut)
+                owners.setdefault(len(cut), []).append(number)
+        if not blocks:
+            raise InputError("Expected at least one video. Received: none")
+        sums = np.zeros((len(videos), self.classes))
+        counts = np.zeros(len(videos))
+        for length, cuts in blocks.items():
+            _frames.check_clips(np.stack(cuts[:1]), unit_range=False)
+            for first in range(0, len(cuts), batch_size):
+                part = np.stack(cuts[first : first + batch_size])
+                missing = batch_size - len(part)
+                # One shape, so that it is compiled once.
+                padding = [(0, missing)] + [(0, 0)] * (part.ndim - 1)
+                found = self.predict_on_batch(np.pad(part, padding))
+                rows = owners[length][first : first + batch_size]
+                np.add.at(sums, rows, found[: len(part)])
+                np.add.at(counts, rows, 1)
+        return sums / counts[:, None]
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "encoder": keras.saving.serialize_keras_object(self.encoder),
+            "classes": self.classes,
+            "dropout": self.dropout.rate,
+            "block": self.block,
+            "stride": self.stride,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        config["encoder"] = keras.saving.deserialize_keras_object(
+            config["encoder"], custom_objects=custom_objects
+        )
+        return cls(**config)
+
+
+def clip_probabilities(logits):
+    """The mean over the steps of a clip, `[batch, classes]`."""
+    return ops.mean(ops.softmax(logits, axis=-1), axis=1)
+
+
+def block_starts(frames, block, stride):
+    """Where the blocks of a video of so many frames begin.
+
+    Raises:
+        InputError: for a video without frames.
+    """
+    if frames < 1:
+        raise InputError("Expected videos with frames. Received: 0 frames")
+    return range(0, max(1, frames - block + 1), stride)
+
+
+@keras.saving.register_keras_serializable(package="video_repr")
+class ClipAccuracy(keras.metrics.Mean):
+    """Share of clips whose most probable class, over all steps, is theirs."""
+
+    def __init__(self, name="clip_accuracy", **kwargs):
+        super().__init__(name=name, **kwargs)
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Counts a batch.
+
+        Args:
+            y_true: labels, `[batch]`.
+            y_pred: logits, `[batch, time, classes]`.
+            sample_weight: weights of the clips.
+        """
+        found = ops.argmax(clip_probabilities(y_pred), axis=-1)
+        labels = ops.reshape(ops.cast(y_true, found.dtype), (-1,))
+        super().update_state(
+            ops.cast(found == labels, "float32"), sample_weight
+        )

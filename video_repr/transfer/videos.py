@@ -1,0 +1,173 @@
+"""Labelled videos, and subsets of few labels that are drawn from them."""
+
+import dataclasses
+import hashlib
+
+import numpy as np
+
+from video_repr.data import ClipDataset
+from video_repr.data.action_lists import check_groups
+from video_repr.errors import InputError
+from video_repr.models.classifier import block_starts
+
+
+@dataclasses.dataclass(frozen=True)
+class Videos:
+    """Labelled videos in memory.
+
+    Attributes:
+        frames: an array `[time, features]` for each video.
+        labels: class index of each video, int64.
+        groups: what each is cut from.
+        ids: names.
+        classes: names of the classes.
+    """
+
+    frames: tuple[np.ndarray, ...]
+    labels: np.ndarray
+    groups: tuple[str, ...]
+    ids: tuple[str, ...]
+    classes: tuple[str, ...]
+
+    def __len__(self):
+        return len(self.frames)
+
+    @property
+    def features(self):
+        """Number of values in a frame."""
+        return int(np.prod(self.frames[0].shape[1:]))
+
+    def take(self, indices):
+        """The videos of some indices, in their order."""
+        return dataclasses.replace(
+            self,
+            frames=tuple(self.frames[i] for i in indices),
+            labels=self.labels[list(indices)],
+            groups=tuple(self.groups[i] for i in indices),
+            ids=tuple(self.ids[i] for i in indices),
+        )
+
+    def few(self, per_class, seed):
+        """A subset of so many videos a class, drawn by the seed.
+
+        Subsets of one seed are nested: the smaller is in the larger.
+
+        Args:
+            per_class: videos of each class; None for all there are.
+            seed: what the subset is drawn from.
+
+        Returns:
+            `Videos`.
+
+        Raises:
+            InputError: if a class has fewer.
+        """
+        if per_class is None:
+            return self
+        drawn = []
+        for label, name in enumerate(self.classes):
+            members = np.flatnonzero(self.labels == label)
+            if len(members) < per_class:
+                raise InputError(
+                    f"Expected at least {per_class} videos of each class to "
+                    f"draw. Received: {len(members)} of {name!r}"
+                )
+            drawn += list(_rng(seed, name).permutation(members)[:per_class])
+        return self.take(drawn)
+
+    def blocks(self, block, stride):
+        """All blocks of a length with their labels.
+
+        A shorter video's last frame is held until it is a block.
+
+        Returns:
+            `(blocks, labels)`: `[blocks, block, features]` and `[blocks]`.
+        """
+        cuts, labels = [], []
+        for video, label in zip(self.frames, self.labels, strict=True):
+            for start in block_starts(len(video), block, stride):
+                cut = video[start : start + block]
+                held = np.repeat(cut[-1:], block - len(cut), axis=0)
+                cuts.append(np.concatenate([cut, held]))
+                labels.append(label)
+        return np.stack(cuts), np.array(labels)
+
+
+def load_videos(dataset):
+    """The videos of a dataset's splits.
+
+    Records of one video, in the order of their time, are one video.
+
+    Args:
+        dataset: path of a dataset directory with labels.
+
+    Returns:
+        A dict of `Videos` by split.
+
+    Raises:
+        InputError: if it has no labels, a class has no video to train on, or
+            a group is in several splits.
+    """
+    dataset = ClipDataset(dataset)
+    if not dataset.labels:
+        raise InputError(
+            f"Expected a dataset with labels. Received: {dataset.path}"
+        )
+    found = {split: _videos(dataset, split) for split in dataset.info["splits"]}
+    check_splits(found)
+    missing = set(range(len(dataset.labels))) - set(found["train"].labels)
+    if missing:
+        names = ", ".join(dataset.labels[i] for i in sorted(missing))
+        raise InputError(
+            "Expected videos of each class to train on. Received: none of "
+            f"{names} in {dataset.path}"
+        )
+    return found
+
+
+def _videos(dataset, split):
+    records = {}
+    for example in dataset.examples(split).as_numpy_iterator():
+        records.setdefault(example["media_id"].decode(), []).append(example)
+    ids = sorted(records)
+    frames, labels, groups = [], [], []
+    for name in ids:
+        parts = sorted(records[name], key=lambda e: (e["start"], e["id"]))
+        clip = np.concatenate([part["clip"] for part in parts])
+        frames.append(clip.reshape(len(clip), -1).astype(np.float32))
+        labels.append(int(parts[0]["label"]))
+        groups.append(parts[0]["group"].decode())
+    return Videos(
+        tuple(frames),
+        np.array(labels),
+        tuple(groups),
+        tuple(ids),
+        tuple(dataset.labels),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Member:
+    group: str
+    split: str
+
+
+def check_splits(splits):
+    """Refuses splits that share a group, or a video.
+
+    Args:
+        splits: a dict of `Videos` by split.
+
+    Raises:
+        InputError: naming the group.
+    """
+    check_groups(
+        _Member(group, split)
+        for split, videos in splits.items()
+        for group in (*videos.groups, *(f"video {v}" for v in videos.ids))
+    )
+
+
+def _rng(*names):
+    digest = hashlib.sha256("\0".join(map(str, names)).encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16], "little"))
