@@ -6,11 +6,13 @@ import json
 import pathlib
 import sys
 from typing import Annotated
+from typing import Literal
 
 import tyro
 
 from video_repr import configs
 from video_repr.errors import InputError
+from video_repr.transfer import label_curve
 
 Positional = tyro.conf.Positional
 
@@ -117,6 +119,49 @@ class Export:
         print(f"{export_run(Run(self.run), self.output)} written.")
 
 
+@dataclasses.dataclass(frozen=True)
+class LabelCurve:
+    """What pretraining is worth, by the number of labels.
+
+    Writes label_curve.json, .csv and .png. Called again with the same
+    settings it goes on with the fits that are missing.
+
+    Attributes:
+        encoder: run directory, export, or an encoder's .keras file.
+        dataset: dataset directory with labels.
+        run: directory to write.
+        split: the split to be right about; "validation" while settings are
+            chosen.
+        curve: what is fitted.
+    """
+
+    encoder: Positional[pathlib.Path]
+    dataset: pathlib.Path
+    run: pathlib.Path
+    curve: Annotated[label_curve.LabelCurve, tyro.conf.arg(name="")] = (
+        dataclasses.field(default_factory=label_curve.LabelCurve)
+    )
+    split: Literal["test", "validation"] = "test"
+
+    def __call__(self):
+        table = label_curve.run_label_curve(
+            self.curve, self.encoder, self.dataset, self.run, self.split
+        )
+        print(f"{'labels a class':<36}", end="")
+        for row in table:
+            print(f"{'all' if row['k'] is None else row['k']:>15}", end="")
+        for system, name in label_curve.SYSTEMS.items():
+            print(f"\n{name:<36}", end="")
+            for row in table:
+                mean, sd = row[system]["mean"], row[system]["sd"]
+                print(f"{mean:>8.1%} ±{sd:>5.1%}", end="")
+        print(f"\n{'gain of pretraining, 95 % interval':<36}", end="")
+        for row in table:
+            low, high = row["ci95"]
+            print(f"{f'{low:+.1%} {high:+.1%}':>15}", end="")
+        print(f"\nWritten to {self.run}: label_curve.json, .csv, .png")
+
+
 def main(arguments=None):
     """Runs a command.
 
@@ -136,7 +181,8 @@ def main(arguments=None):
             Annotated[Pretrain, tyro.conf.subcommand("pretrain")]
             | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
             | Annotated[Predict, tyro.conf.subcommand("predict")]
-            | Annotated[Export, tyro.conf.subcommand("export")],
+            | Annotated[Export, tyro.conf.subcommand("export")]
+            | Annotated[LabelCurve, tyro.conf.subcommand("label-curve")],
             prog="video-repr",
             description="Unsupervised learning of video representations.",
             args=arguments,

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from pipelines import arguments
 from pipelines import import_features
@@ -14,11 +15,13 @@ from video_repr import Decoder
 from video_repr import Encoder
 from video_repr import InputError
 from video_repr import VideoSeq2Seq
+from video_repr import cli
 from video_repr import configs
 from video_repr.data import ClipDataset
 from video_repr.prediction import predict_clip
 from video_repr.saved_model import export_run
 from video_repr.training import pretrain
+from video_repr.transfer.encoders import load_encoder
 
 
 @pytest.fixture
@@ -168,3 +171,61 @@ def test_what_is_refused(percepts, tmp_path):
         keras.saving.serialize_keras_object(Encoder((3,), scale=(1.0, 2.0)))
     )
     assert again.scale == [1.0, 2.0]
+
+
+def test_from_percepts_to_a_label_curve(percepts, tmp_path, capsys):
+    config = run_on(percepts, "rectified", input_frames=4, future_frames=3)
+    run = pretrain(config, tmp_path / "run")
+    curve = [
+        *("--dataset", str(percepts), "--per-class", "1", "3"),
+        *("--seeds", "2", "--finetune.block", "4", "--finetune.updates", "3"),
+    ]
+    out = tmp_path / "curve"
+    command = ["label-curve", str(run.path), *curve, "--run", str(out)]
+    assert cli.main(command) == 0
+    assert "gain of pretraining" in capsys.readouterr().out
+    told = json.loads((out / "label_curve.json").read_text())
+    assert [(row["k"], row["seeds"]) for row in told["rows"]] == [
+        (1, 2),
+        (3, 2),
+    ]
+    lines = (out / "label_curve.csv").read_text().splitlines()
+    assert lines[0].startswith("k,seeds,pretrained_mean,pretrained_sd,random_")
+    assert (
+        float(lines[1].split(",")[2]) == told["rows"][0]["pretrained"]["mean"]
+    )
+    with Image.open(out / "label_curve.png") as picture:
+        assert min(picture.size) > 300
+    # Again: nothing is fitted, the same is written.
+    (out / "label_curve.csv").unlink()
+    assert cli.main(command) == 0
+    assert "seed 0" not in capsys.readouterr().out
+    assert (out / "label_curve.csv").read_text().splitlines() == lines
+    for given, message in [
+        (["--seeds", "3"], "the settings in"),
+        (["--split", "validation"], "the settings in"),
+    ]:
+        assert cli.main([*command, *given]) == 2
+        assert message in capsys.readouterr().err
+    new = ["--run", str(tmp_path / "new")]
+    for encoder, given, message in [
+        (tmp_path / "none", [], "which does not exist"),
+        (tmp_path / "index.csv", [], "an encoder's .keras file"),
+        (run.last, [], "a VideoSeq2Seq"),
+        (run.path, ["--per-class", "4"], "at least 4 videos of each class"),
+    ]:
+        command = ["label-curve", str(encoder), *curve, *new, *given]
+        assert cli.main(command) == 2
+        assert message in capsys.readouterr().err
+    other = Encoder((3,))
+    other.build((None, 4, 7))
+    other.save(tmp_path / "other.keras")
+    command = ["label-curve", str(tmp_path / "other.keras"), *curve, *new]
+    assert cli.main(command) == 2
+    assert "an encoder of frames of 6 values" in capsys.readouterr().err
+    # From an export, the same encoder.
+    export_run(run)
+    np.testing.assert_array_equal(
+        load_encoder(run.export).get_weights()[0],
+        run.model().encoder.get_weights()[0],
+    )

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import io
 import json
 import math
 import pathlib
@@ -9,22 +10,27 @@ import pathlib
 import keras
 import numpy as np
 
+from video_repr import visualization
 from video_repr.errors import InputError
 from video_repr.errors import extra
 from video_repr.files import whole_file
 from video_repr.files import write_json
 from video_repr.transfer import baselines
+from video_repr.transfer.encoders import check_fits
+from video_repr.transfer.encoders import load_encoder
 from video_repr.transfer.finetune import FinetuneConfig
 from video_repr.transfer.finetune import Finetuner
 from video_repr.transfer.finetune import accuracy
+from video_repr.transfer.videos import load_videos
 
-SYSTEMS = (
-    "pretrained",
-    "random",
-    "shuffled_frames",
-    "mean_percept_probe",
-    "single_frame",
-)
+# The keys of a row, and what they are called in figures.
+SYSTEMS = {
+    "pretrained": "LSTM, pretrained",
+    "random": "LSTM, random",
+    "shuffled_frames": "LSTM, pretrained, frames shuffled",
+    "mean_percept_probe": "linear, mean frame",
+    "single_frame": "linear, single frames",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,9 +77,6 @@ class LabelCurve:
             The rows, see `rows`.
         """
         cells = _Cells(file)
-        for k in self.per_class:
-            # Refused now rather than after an hour.
-            train.few(k, 0)
         shuffled = {
             name: _shuffled(videos, name)
             for name, videos in (("train", train), ("test", test))
@@ -187,35 +190,84 @@ def rows(accuracies, per_class, seeds):
     return table
 
 
-def write(directory, table, about):
-    """Writes label_curve.json, label_curve.csv and label_curve.png."""
+def run_label_curve(curve, encoder, dataset, directory, split="test"):
+    """Makes the label curve of an encoder, or goes on with it.
+
+    Writes label_curve.json, .csv and .png, and cells.jsonl, a line a fit.
+
+    Args:
+        curve: a `LabelCurve`.
+        encoder: path, see `encoders.load_encoder`.
+        dataset: path of a dataset directory with labels.
+        directory: directory to write.
+        split: the split to be right about.
+
+    Returns:
+        The rows.
+
+    Raises:
+        InputError: if the directory has something else, or what is given
+            does not fit together.
+    """
     directory = pathlib.Path(directory)
-    write_json(directory / "label_curve.json", {**about, "rows": table})
-    with (
-        whole_file(directory / "label_curve.csv") as partial,
-        partial.open("w", newline="") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(
-            [
-                "k",
-                "seeds",
-                *(f"{s}_{of}" for s in SYSTEMS for of in ("mean", "sd")),
-                "paired_gain",
-                "ci95_low",
-                "ci95_high",
-            ]
-        )
-        for row in table:
-            writer.writerow(
-                [
-                    "all" if row["k"] is None else row["k"],
-                    row["seeds"],
-                    *(row[s][of] for s in SYSTEMS for of in ("mean", "sd")),
-                    row["paired_gain"],
-                    *row["ci95"],
-                ]
+    about = {
+        "encoder": str(encoder),
+        "dataset": str(dataset),
+        "split": split,
+        **json.loads(json.dumps(dataclasses.asdict(curve))),
+    }
+    config = directory / "config.json"
+    if config.exists():
+        if json.loads(config.read_text()) != about:
+            raise InputError(
+                f"Expected the settings in {config}, or a new directory. "
+                "Received: others"
             )
+    elif directory.exists() and any(directory.iterdir()):
+        raise InputError(
+            f"Expected a new directory. Received: {str(directory)!r}, which "
+            "has other files"
+        )
+    videos = load_videos(dataset)
+    if split not in videos:
+        raise InputError(
+            f"Expected one of the splits {', '.join(videos)} of {dataset}. "
+            f"Received: {split!r}"
+        )
+    pretrained = load_encoder(encoder)
+    check_fits(pretrained, videos["train"])
+    for k in curve.per_class:
+        # Refused now rather than after an hour.
+        videos["train"].few(k, 0)
+    directory.mkdir(parents=True, exist_ok=True)
+    write_json(config, about)
+    table = curve.run(
+        videos["train"], videos[split], pretrained, directory / "cells.jsonl"
+    )
+    write_json(directory / "label_curve.json", {**about, "rows": table})
+    with whole_file(directory / "label_curve.csv") as partial:
+        partial.write_text(to_csv(table))
+    with whole_file(directory / "label_curve.png") as partial:
+        visualization.label_curve(table, SYSTEMS).savefig(partial, format="png")
+    return table
+
+
+def to_csv(table):
+    """Rows as the text of a CSV file."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    measures = [(system, of) for system in SYSTEMS for of in ("mean", "sd")]
+    writer.writerow(
+        ["k", "seeds", *map("_".join, measures), "paired_gain", "ci95_low",
+         "ci95_high"]
+    )  # fmt: skip
+    for row in table:
+        writer.writerow(
+            ["all" if row["k"] is None else row["k"], row["seeds"],
+             *(row[system][of] for system, of in measures),
+             row["paired_gain"], *row["ci95"]]
+        )  # fmt: skip
+    return file.getvalue()
 
 
 def _random(encoder, seed):

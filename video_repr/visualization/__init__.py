@@ -3,6 +3,7 @@
 from video_repr.visualization.animation import input_and_future
 from video_repr.visualization.animation import write_gif
 from video_repr.visualization.curves import error_curves
+from video_repr.visualization.curves import label_curve
 from video_repr.visualization.strips import are_pictures
 from video_repr.visualization.strips import strip_arrays
 from video_repr.visualization.strips import strips
@@ -11,6 +12,7 @@ __all__ = [
     "are_pictures",
     "error_curves",
     "input_and_future",
+    "label_curve",
     "strip_arrays",
     "strips",
     "write_gif",

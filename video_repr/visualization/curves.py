@@ -40,3 +40,44 @@ def error_curves(curves, metric, title=None):
     if title:
         axis.set_title(title, fontsize=9)
     return figure
+
+
+def label_curve(rows, systems):
+    """A figure of accuracy over the number of labels (paper, figure 9).
+
+    Args:
+        rows: as `transfer.label_curve.rows` returns them.
+        systems: dict from a system's key in the rows to its name.
+
+    Returns:
+        A `matplotlib.figure.Figure`; bars are standard deviations over the
+        label subsets.
+    """
+    with extra("report"):
+        from matplotlib.figure import Figure
+    figure = Figure(figsize=(5.6, 3.6), dpi=130, layout="constrained")
+    axis = figure.subplots()
+    places = range(len(rows))
+    for number, (key, name) in enumerate(systems.items()):
+        axis.errorbar(
+            # Beside each other, or the bars would hide each other.
+            [
+                place + 0.05 * (number - (len(systems) - 1) / 2)
+                for place in places
+            ],
+            [100 * row[key]["mean"] for row in rows],
+            yerr=[100 * row[key]["sd"] for row in rows],
+            marker="o",
+            ms=3,
+            lw=1.2,
+            capsize=2,
+            label=name,
+        )
+    axis.set_xticks(
+        places, ["all" if row["k"] is None else row["k"] for row in rows]
+    )
+    axis.set_xlabel("labelled videos per class")
+    axis.set_ylabel("accuracy (% of videos)")
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
+    return figure
