@@ -6,7 +6,9 @@ import sys
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.runner import create_runner
+from apache_beam.transforms import environments
 
 from video_repr.errors import InputError
 
@@ -73,17 +75,18 @@ class Engine:
             return beam.Pipeline(
                 options=PipelineOptions(list(self.beam_options))
             )
-        # A pipeline without a runner would first try to download one.
-        options = [f"--direct_num_workers={workers}", *self.beam_options]
+        environment = None
         if workers > 1:
-            options += [
-                "--direct_running_mode=multi_processing",
-                # A hundred lines of their own beginnings and ends.
-                "--default_sdk_harness_log_level=ERROR",
-            ]
+            environment = environments.SubprocessSDKEnvironment
+            environment = environment.from_command_string(
+                f"{sys.executable} -m pipelines.worker"
+            )
+        # A pipeline without a runner would first try to download one.
         return beam.Pipeline(
-            runner="apache_beam.runners.portability.fn_api_runner.FnApiRunner",
-            options=PipelineOptions(options),
+            runner=fn_runner.FnApiRunner(environment),
+            options=PipelineOptions(
+                [f"--direct_num_workers={workers}", *self.beam_options]
+            ),
         )
 
 

@@ -8,7 +8,11 @@ reversed clip, the future, or both.
 import os as _os
 import sys as _sys
 
-_command_line = _os.path.basename(_sys.argv[0]) == "video-repr"
+_command_line = (
+    _os.path.basename(_sys.argv[0]) == "video-repr"
+    # python -m pipelines.patches, whose argv[0] is not known yet.
+    or "pipelines." in " ".join(_sys.orig_argv[1:3])
+)
 if _command_line:
     # A dozen lines about processors and drivers would stand before every
     # message of the command line.

@@ -14,6 +14,9 @@ from pipelines.transforms.frames import Frames
 from video_repr.data.features import Clip
 from video_repr.errors import InputError
 
+# Of a PNG, for TensorFlow.
+_MOST_ROWS = 1_000_000
+
 
 @dataclasses.dataclass(frozen=True)
 class Patches:
@@ -46,6 +49,12 @@ class Patches:
                     f"Expected {name} of at least 1. Received: "
                     f"{getattr(self, name)}"
                 )
+        if self.clip_frames * self.size > _MOST_ROWS:
+            raise InputError(
+                f"Expected clips of at most {_MOST_ROWS:,} rows of pixels, "
+                "which one picture can hold. Received: "
+                f"{self.clip_frames} frames of {self.size} px"
+            )
         if self.whole and self.crops > 1:
             raise InputError(
                 f"Expected one crop of whole frames. Received: {self.crops}"

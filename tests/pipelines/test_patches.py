@@ -485,6 +485,7 @@ def test_a_job_that_is_killed_goes_on(
     ("arguments", "message"),
     [
         (("--size", 0), "size of at least 1. Received: 0"),
+        (("--clip-frames", 70_000), "70000 frames of 16 px"),
         (("--rate", -1), "rate above 0. Received: -1"),
         (("--output", "/output"), "path <data_dir>/<name>/<version>"),
         (("--output", "data/a*/1"), "path <data_dir>/<name>/<version>"),
