@@ -1,5 +1,6 @@
 """Few labels: subsets, fits that start alike, the table, what is refused."""
 
+import dataclasses
 import json
 
 import keras
@@ -42,7 +43,7 @@ def make_videos(rng, count, first=0, permuted=False):
 @pytest.fixture
 def encoder():
     keras.utils.set_random_seed(3)
-    encoder = Encoder((8,))
+    encoder = Encoder((8, 8), dropout=0.1)
     encoder.build((None, 6, 6))
     return encoder
 
@@ -89,10 +90,13 @@ def test_groups_and_videos_that_cross(rng):
         check_splits({"train": train, "test": make_videos(rng, 3)})
 
 
-def test_every_fit_starts_anew(encoder, rng):
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_every_fit_starts_anew(encoder, rng, dropout):
     train, test = make_videos(rng, 12), make_videos(rng, 30, first=12)
     before = encoder.get_weights()
-    finetuner = Finetuner(encoder, 3, FAST)
+    finetuner = Finetuner(
+        encoder, 3, dataclasses.replace(FAST, dropout=dropout)
+    )
     first = finetuner.fit(train, seed=1)
     found = first.predict_videos(test.frames)
     assert accuracy(first, test) > 0.8
@@ -119,14 +123,14 @@ def test_other_rates_for_the_encoder(encoder, rng, rate):
     model = Finetuner(encoder, 3, config).model
     # A readout of zeros has no gradient for what is below.
     model.readout.kernel.assign(rng.normal(size=(8, 3)))
-    before = [np.array(v) for v in model.encoder.variables]
+    before = [np.array(v) for v in model.encoder.weights]
     readout = np.array(model.readout.kernel)
     blocks, labels = train.blocks(6, 3)
     model.train_on_batch(blocks[:8], labels[:8])
     # Adam's first step is the rate, whatever the gradient.
     steps = [
         np.abs(np.array(new) - old).max()
-        for old, new in zip(before, model.encoder.variables, strict=True)
+        for old, new in zip(before, model.encoder.weights, strict=True)
     ]
     np.testing.assert_allclose(steps, 0.01 * rate, atol=1e-5)
     step = np.abs(np.array(model.readout.kernel) - readout).max()

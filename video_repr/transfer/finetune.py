@@ -144,7 +144,10 @@ class Finetuner:
             model.encoder.set_weights(encoder_weights)
         for variable in model.optimizer.variables:
             variable.assign(keras.ops.zeros_like(variable))
-        model.dropout.seed_generator.state.assign([seed, 0])
+        for number, variable in enumerate(model.variables):
+            # The encoder may have dropout of its own.
+            if variable.path.endswith("seed_generator_state"):
+                variable.assign([seed, number])
         blocks, labels = videos.blocks(config.block, config.stride)
         rng = np.random.default_rng(seed)
         needed = config.updates * config.batch_size
