@@ -43,11 +43,11 @@ from pipelines import percepts
 from pipelines.arguments import Input
 from pipelines.job import Output
 from pipelines.sources import Source
-from pipelines.transforms import sample
 from pipelines.transforms import write
 from pipelines.transforms.convnet import Percepts
 from pipelines.transforms.flow import Flow
 from video_repr import configs
+from video_repr.data.draw import rng_of
 from video_repr.data.features import IMAGE
 from video_repr.data.features import Clip
 from video_repr.data.features import Features
@@ -128,7 +128,7 @@ def decode_and_crop(films, size=32):
     """Frames a second of what patches cannot be had without."""
     frames, start = 0, time.perf_counter()
     for film in films:
-        rng = sample.rng_of(film)
+        rng = rng_of(film)
         with av.open(str(film)) as container:
             stream = container.streams.video[0]
             stream.thread_type = "NONE"

@@ -3,6 +3,6 @@
 import logging as _logging
 import sys as _sys
 
-if "pipelines." in " ".join(_sys.orig_argv[1:3]):
+if " -m pipelines." in " ".join(_sys.orig_argv):
     # A program: Beam tells of clouds that nobody asked for.
     _logging.getLogger().setLevel(_logging.ERROR)

@@ -11,7 +11,7 @@ import sys as _sys
 _command_line = (
     _os.path.basename(_sys.argv[0]) == "video-repr"
     # python -m pipelines.patches, whose argv[0] is not known yet.
-    or "pipelines." in " ".join(_sys.orig_argv[1:3])
+    or " -m pipelines." in " ".join(_sys.orig_argv)
 )
 if _command_line:
     # A dozen lines about processors and drivers would stand before every

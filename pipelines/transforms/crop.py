@@ -9,8 +9,8 @@ import numpy as np
 from pipelines.flags import FLAT
 from pipelines.sources import Source
 from pipelines.transforms import decode
-from pipelines.transforms import sample
 from pipelines.transforms.frames import Frames
+from video_repr.data.draw import rng_of
 from video_repr.data.features import Clip
 from video_repr.errors import InputError
 
@@ -150,7 +150,7 @@ class Patches:
                 [(frame.height - self.size) // 2],
                 [(frame.width - self.size) // 2],
             )
-        rng = sample.rng_of(self.frames.seed, "places", source.media_id, number)
+        rng = rng_of(self.frames.seed, "places", source.media_id, number)
         return (
             rng.integers(0, frame.height - self.size + 1, self.crops),
             rng.integers(0, frame.width - self.size + 1, self.crops),

@@ -6,6 +6,7 @@ import itertools
 from pipelines.sources import Source
 from pipelines.transforms import decode
 from pipelines.transforms import sample
+from video_repr.data.draw import rng_of
 from video_repr.errors import InputError
 
 
@@ -61,7 +62,7 @@ class Frames:
                 duration,
                 self.clips_per_video,
                 self.clip_seconds,
-                sample.rng_of(self.seed, "spans", source.media_id),
+                rng_of(self.seed, "spans", source.media_id),
             )
         # Resampled first: a span then holds the same frames wherever it is.
         frames = self._resampled(frames, decoded)

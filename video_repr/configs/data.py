@@ -5,8 +5,10 @@ import itertools
 
 import numpy as np
 
+from video_repr.configs.config import Config
 from video_repr.configs.config import DatasetConfig
 from video_repr.data import ClipDataset
+from video_repr.data import Digits
 from video_repr.data import MovingMNIST
 from video_repr.data import load_digits
 from video_repr.data import read_sequences
@@ -77,7 +79,7 @@ class DatasetData:
         dataset: `data.ClipDataset`.
     """
 
-    config: "video_repr.configs.Config"  # noqa: F821
+    config: Config
     dataset: ClipDataset
 
     @classmethod
@@ -162,8 +164,8 @@ class Data:
         digits: `data.Digits`.
     """
 
-    config: "video_repr.configs.Config"  # noqa: F821
-    digits: "video_repr.data.Digits"  # noqa: F821
+    config: Config
+    digits: Digits
 
     @classmethod
     def of(cls, config):

@@ -1,4 +1,4 @@
-"""How much pretraining is worth, by the number of labels (paper, figure 9)."""
+"""How much pretraining is worth, by the number of labels (section 3.4)."""
 
 import csv
 import dataclasses
@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from video_repr import visualization
+from video_repr.data.draw import rng_of
 from video_repr.errors import InputError
 from video_repr.errors import extra
 from video_repr.files import whole_file
@@ -278,7 +279,7 @@ def _random(encoder, seed):
 
 
 def _shuffled(videos, name):
-    rng = np.random.default_rng(len(name))
+    rng = rng_of("shuffled", name)
     return dataclasses.replace(
         videos, frames=tuple(rng.permutation(v) for v in videos.frames)
     )

@@ -1,12 +1,12 @@
 """Labelled videos, and subsets of few labels that are drawn from them."""
 
 import dataclasses
-import hashlib
 
 import numpy as np
 
 from video_repr.data import ClipDataset
 from video_repr.data.action_lists import check_groups
+from video_repr.data.draw import rng_of
 from video_repr.errors import InputError
 from video_repr.models.classifier import block_starts
 
@@ -72,7 +72,7 @@ class Videos:
                     f"Expected at least {per_class} videos of each class to "
                     f"draw. Received: {len(members)} of {name!r}"
                 )
-            drawn += list(_rng(seed, name).permutation(members)[:per_class])
+            drawn += list(rng_of(seed, name).permutation(members)[:per_class])
         return self.take(drawn)
 
     def blocks(self, block, stride):
@@ -166,8 +166,3 @@ def check_splits(splits):
         for split, videos in splits.items()
         for group in (*videos.groups, *(f"video {v}" for v in videos.ids))
     )
-
-
-def _rng(*names):
-    digest = hashlib.sha256("\0".join(map(str, names)).encode()).digest()
-    return np.random.default_rng(int.from_bytes(digest[:16], "little"))

@@ -43,7 +43,7 @@ def error_curves(curves, metric, title=None):
 
 
 def label_curve(rows, systems):
-    """A figure of accuracy over the number of labels (paper, figure 9).
+    """A figure of accuracy over the number of labels.
 
     Args:
         rows: as `transfer.label_curve.rows` returns them.
