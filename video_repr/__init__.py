@@ -52,6 +52,7 @@ from video_repr.models import ActionClassifier
 from video_repr.models import Decoder
 from video_repr.models import Encoder
 from video_repr.models import VideoSeq2Seq
+from video_repr.saved_model import SavedModelEncoder
 
 __version__ = "0.1.0"
 
@@ -65,5 +66,6 @@ __all__ = [
     "InputError",
     "PeepholeLSTM",
     "PeepholeLSTMCell",
+    "SavedModelEncoder",
     "VideoSeq2Seq",
 ]

@@ -13,8 +13,23 @@ import tyro
 from video_repr import configs
 from video_repr.errors import InputError
 from video_repr.transfer import label_curve
+from video_repr.transfer.finetune import FinetuneConfig
 
 Positional = tyro.conf.Positional
+_PERCEPTS = configs.load("percepts")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Pretraining:
+    """How an encoder of percepts is pretrained.
+
+    Attributes:
+        model: what learns.
+        training: how.
+    """
+
+    model: configs.ModelConfig = _PERCEPTS.model
+    training: configs.TrainingConfig = _PERCEPTS.training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +135,102 @@ class Export:
 
 
 @dataclasses.dataclass(frozen=True)
+class Finetune:
+    """Fit an action classifier around a pretrained encoder.
+
+    Writes classifier.keras, the predictions of every video, evaluation.json
+    and confusion matrices.
+
+    Attributes:
+        encoder: run directory, export, or an encoder's .keras file.
+        dataset: dataset directory with labels.
+        run: directory to make.
+        config: how it is fitted.
+        per_class: number of labelled videos of each class, or "all".
+        seed: what these are drawn from, and what the fit depends on.
+        random: start from random weights instead of the encoder's.
+        test: read the test split too; --no-test while settings are chosen.
+    """
+
+    encoder: Positional[pathlib.Path]
+    dataset: pathlib.Path
+    run: pathlib.Path
+    config: Annotated[FinetuneConfig, tyro.conf.arg(name="")] = (
+        dataclasses.field(default_factory=FinetuneConfig)
+    )
+    per_class: int | Literal["all"] = "all"
+    seed: int = 0
+    random: tyro.conf.FlagCreatePairsOff[bool] = False
+    test: bool = True
+
+    def __call__(self):
+        from video_repr.transfer.finetune import finetune
+
+        found = finetune(
+            self.config,
+            self.encoder,
+            self.dataset,
+            self.run,
+            per_class=self.per_class,
+            seed=self.seed,
+            random=self.random,
+            test=self.test,
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
+        for split, predictions in found.items():
+            _print_predictions(split, predictions)
+        print(
+            f"Written to {self.run}: classifier.keras, predictions-*.csv, "
+            "evaluation.json, figures/"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Fuse:
+    """Average the predictions of finetuned runs, weighted by validation.
+
+    Attributes:
+        runs: directories of runs on the same videos: RGB and flow, or any.
+        output: directory to make.
+    """
+
+    runs: Positional[tuple[pathlib.Path, ...]]
+    output: pathlib.Path
+
+    def __call__(self):
+        from video_repr.transfer.fuse import fuse
+
+        weights, found = fuse(self.runs, self.output)
+        for run, weight in zip(self.runs, weights, strict=True):
+            print(f"{weight:>7.3f} of {run}")
+        for split, predictions in found.items():
+            _print_predictions(split, predictions)
+        print(
+            f"Written to {self.output}: predictions-*.csv, evaluation.json, "
+            "figures/"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class AverageSplits:
+    """The mean test accuracy of runs on different official splits.
+
+    Attributes:
+        runs: directories of finetuned or fused runs, one a split.
+    """
+
+    runs: Positional[tuple[pathlib.Path, ...]]
+
+    def __call__(self):
+        from video_repr.transfer.fuse import average_splits
+
+        accuracies, mean = average_splits(self.runs)
+        for run, accuracy in zip(self.runs, accuracies, strict=True):
+            print(f"{accuracy:>7.1%} of the test videos: {run}")
+        print(f"{mean:>7.1%} on average over {len(self.runs)} splits")
+
+
+@dataclasses.dataclass(frozen=True)
 class LabelCurve:
     """What pretraining is worth, by the number of labels.
 
@@ -147,19 +258,65 @@ class LabelCurve:
         table = label_curve.run_label_curve(
             self.curve, self.encoder, self.dataset, self.run, self.split
         )
-        print(f"{'labels a class':<36}", end="")
-        for row in table:
-            print(f"{'all' if row['k'] is None else row['k']:>15}", end="")
-        for system, name in label_curve.SYSTEMS.items():
-            print(f"\n{name:<36}", end="")
-            for row in table:
-                mean, sd = row[system]["mean"], row[system]["sd"]
-                print(f"{mean:>8.1%} ±{sd:>5.1%}", end="")
-        print(f"\n{'gain of pretraining, 95 % interval':<36}", end="")
+        _print_table(
+            [row["k"] for row in table],
+            {
+                name: [row[system] for row in table]
+                for system, name in label_curve.SYSTEMS.items()
+            },
+        )
+        print(f"{'gain of pretraining, 95 % interval':<36}", end="")
         for row in table:
             low, high = row["ci95"]
             print(f"{f'{low:+.1%} {high:+.1%}':>15}", end="")
         print(f"\nWritten to {self.run}: label_curve.json, .csv, .png")
+
+
+@dataclasses.dataclass(frozen=True)
+class ComparePretraining:
+    """Pretrain with each kind of decoders, and compare the encoders.
+
+    Writes comparison.json and .csv, and a run directory for each. Called
+    again with the same settings it goes on with what is missing.
+
+    Attributes:
+        dataset: dataset directory with labels.
+        run: directory to write.
+        pretraining: how each is pretrained, beside its decoders.
+        curve: what is fitted.
+        split: the split to be right about; "validation" while settings are
+            chosen.
+    """
+
+    dataset: pathlib.Path
+    run: pathlib.Path
+    pretraining: _Pretraining = _Pretraining()
+    curve: Annotated[label_curve.LabelCurve, tyro.conf.arg(name="")] = (
+        dataclasses.field(default_factory=label_curve.LabelCurve)
+    )
+    split: Literal["test", "validation"] = "test"
+
+    def __call__(self):
+        from video_repr.transfer.comparison import DECODERS
+        from video_repr.transfer.comparison import compare_pretraining
+
+        data = dataclasses.replace(_PERCEPTS.data, path=str(self.dataset))
+        table = compare_pretraining(
+            self.curve,
+            configs.DatasetRun(
+                data, self.pretraining.model, self.pretraining.training
+            ),
+            self.run,
+            self.split,
+        )
+        _print_table(
+            self.curve.per_class,
+            {
+                name: [row for row in table if row["pretraining"] == name]
+                for name in DECODERS
+            },
+        )
+        print(f"Written to {self.run}: comparison.json, .csv")
 
 
 def main(arguments=None):
@@ -182,7 +339,13 @@ def main(arguments=None):
             | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
             | Annotated[Predict, tyro.conf.subcommand("predict")]
             | Annotated[Export, tyro.conf.subcommand("export")]
-            | Annotated[LabelCurve, tyro.conf.subcommand("label-curve")],
+            | Annotated[Finetune, tyro.conf.subcommand("finetune")]
+            | Annotated[Fuse, tyro.conf.subcommand("fuse")]
+            | Annotated[AverageSplits, tyro.conf.subcommand("average-splits")]
+            | Annotated[LabelCurve, tyro.conf.subcommand("label-curve")]
+            | Annotated[
+                ComparePretraining, tyro.conf.subcommand("compare-pretraining")
+            ],
             prog="video-repr",
             description="Unsupervised learning of video representations.",
             args=arguments,
@@ -229,3 +392,33 @@ def _print_evaluation(run):
         values = "".join(f"{scores[name]:>19.3f}" for name in names)
         print(f"{label:<28}{values}")
     print(f"Written to {run.path}: evaluation.json, figures/")
+
+
+def _print_predictions(split, predictions):
+    print(
+        f"{split}: {predictions.accuracy:.1%} of {len(predictions.ids):,} "
+        "videos"
+    )
+    hits = predictions.found == predictions.labels
+    for label, name in enumerate(predictions.classes):
+        of = hits[predictions.labels == label]
+        if len(of):
+            print(f"{of.mean():>9.1%} of {len(of):>5,} {name}")
+    print("  hardest:")
+    for video in predictions.hardest(3):
+        print(
+            f"    {video['video']}: its class {video['probability']:.1%}, "
+            f"most probable {video['most_probable']}"
+        )
+
+
+def _print_table(per_class, rows):
+    print(f"{'labels a class':<36}", end="")
+    for k in per_class:
+        print(f"{k:>15}", end="")
+    print()
+    for name, cells in rows.items():
+        print(f"{name:<36}", end="")
+        for cell in cells:
+            print(f"{cell['mean']:>8.1%} ±{cell['sd']:>5.1%}", end="")
+        print()

@@ -1,7 +1,9 @@
 """Encoders to take away: Reusable SavedModels and .keras files."""
 
 import math
+import pathlib
 
+import keras
 import tensorflow as tf
 
 from video_repr.errors import InputError
@@ -24,6 +26,7 @@ def export_encoder(encoder, directory, frame_shape, config=None):
         states           clips -> h_1, c_1, h_2, ... [batch, units], by layer
 
     `encoder.keras` beside it is for `keras.models.load_model`.
+    `SavedModelEncoder` makes a Keras layer of the SavedModel alone.
 
     Args:
         encoder: a built `Encoder`.
@@ -58,10 +61,16 @@ def export_encoder(encoder, directory, frame_shape, config=None):
     def call(clips, training=False):
         return encoder(clips, training=training)[-1][0]
 
+    @tf.function
+    def read(clips, training=False):
+        return encoder(clips, return_sequences=True, training=training)
+
     for spec in {clips, flat}:
         for training in (False, True):
             call.get_concrete_function(spec, training=training)
+            read.get_concrete_function(spec, training=training)
     artefact.__call__ = call
+    artefact.read = read
 
     @tf.function(input_signature=[clips])
     def features(clips):
@@ -92,6 +101,94 @@ def export_encoder(encoder, directory, frame_shape, config=None):
         encoder.save(partial / "encoder.keras")
         if config is not None:
             write_json(partial / "config.json", config)
+
+
+@keras.saving.register_keras_serializable(package="video_repr")
+class SavedModelEncoder(keras.layers.Layer):
+    """An exported encoder as a Keras layer, of the SavedModel alone.
+
+    For fine-tuning with Keras where `encoder.keras` is not at hand; an
+    `ActionClassifier` takes it like an `Encoder`. It cannot be compiled by
+    XLA: an `Encoder` can.
+
+    Example:
+    >>> encoder = SavedModelEncoder("runs/demo/export")
+    >>> model = keras.Sequential([encoder, keras.layers.Dense(2)])
+
+    Args:
+        directory: an export. A `.keras` file that holds this layer has its
+            weights, and needs the export to be there still.
+
+    Call arguments:
+        clips: `[batch, time, *frame_shape]` or `[batch, time, features]`,
+            float32, as the encoder reads them.
+        return_sequences: whether to return what an `Encoder` returns then.
+        training: whether dropout is active.
+
+    Returns:
+        The top layer's last h, `[batch, units]`; with `return_sequences` the
+        pair `(sequence, states)` of `Encoder`.
+
+    Raises:
+        InputError: if there is no export of an encoder.
+    """
+
+    def __init__(self, directory, **kwargs):
+        super().__init__(**kwargs)
+        self.directory = str(directory)
+        self._artefact = _load(directory)
+        trainable = {id(v) for v in self._artefact.trainable_variables}
+        for variable in self._artefact.variables:
+            self._track_variable(
+                keras.Variable(
+                    variable,
+                    trainable=id(variable) in trainable,
+                    dtype=variable.dtype.name,
+                    # As it was called before it was exported.
+                    name=variable.name.partition(":")[0].replace("/", "_"),
+                )
+            )
+        last = self._artefact.signatures["sequence"]
+        self.units = (last.structured_outputs["features"].shape[-1],)
+        self.supports_jit = False
+        self.built = True
+
+    def call(self, clips, return_sequences=False, training=False):
+        for loss in self._artefact.regularization_losses:
+            self.add_loss(loss())
+        # Exported once for each.
+        training = bool(training)
+        if return_sequences:
+            return self._artefact.read(clips, training=training)
+        return self._artefact(clips, training=training)
+
+    def get_config(self):
+        return {**super().get_config(), "directory": self.directory}
+
+
+def _load(path):
+    if not (pathlib.Path(path) / "saved_model.pb").is_file():
+        raise InputError(
+            f"Expected an export with saved_model.pb. Received: {str(path)!r}"
+        )
+    try:
+        artefact = tf.saved_model.load(str(path))
+    except Exception as error:
+        # TensorFlow has many types for what a broken SavedModel raises.
+        raise InputError(
+            f"Expected a whole export. Received: {str(path)!r}: {error}"
+        ) from error
+    missing = [
+        name
+        for name in ("variables", "trainable_variables", "read")
+        if not hasattr(artefact, name)
+    ]
+    if missing:
+        raise InputError(
+            f"Expected an encoder that video_repr exported. Received: "
+            f"{str(path)!r} without {', '.join(missing)}"
+        )
+    return artefact
 
 
 def _is_export(directory):

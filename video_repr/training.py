@@ -59,6 +59,7 @@ def build_model(config):
             model.units,
             offset=frames.offset,
             scale=frames.scale,
+            input_dropout=model.input_dropout,
             name="encoder",
             **options,
         ),
@@ -97,6 +98,10 @@ def _optimizer(training):
     if training.schedule == "linear":
         rate = keras.optimizers.schedules.PolynomialDecay(
             rate, training.steps, end_learning_rate=0.0
+        )
+    elif training.schedule == "root":
+        rate = keras.optimizers.schedules.PolynomialDecay(
+            rate, training.steps, end_learning_rate=0.0, power=0.5
         )
     elif training.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(rate, training.steps)

@@ -279,6 +279,47 @@ def test_dropout_is_drawn_anew_at_each_step():
     assert 70 < dropped.sum() < 130
 
 
+def test_recurrent_dropout_is_drawn_once_a_batch():
+    units = 200
+    layer = PeepholeLSTM(
+        units, recurrent_dropout=0.25, seed=0, return_sequences=True
+    )
+    x = np.zeros((2, 3, 1), "float32")
+    layer.build(x.shape)
+    # Gates half open, nothing kept: c_t is half of tanh(h_{t-1} W_hc), of
+    # which each unit has one weight.
+    recurrent = np.zeros((units, 4 * units))
+    recurrent[:, 2 * units : 3 * units] = np.eye(units)
+    bias = np.zeros(4 * units)
+    bias[units : 2 * units] = -100
+    layer.set_weights(
+        [np.zeros((1, 4 * units)), recurrent, np.zeros((3, units)), bias]
+    )
+    h = np.ones((2, units), "float32")
+    outputs = np.asarray(layer(x, initial_state=[h, h], training=True))
+    dropped = outputs == 0
+    assert 30 < dropped[0, 0].sum() < 70
+    # The same for all steps and clips of a batch, not for another.
+    assert (dropped == dropped[:1, :1]).all()
+    kept = outputs[0, 0][~dropped[0, 0]]
+    expected = 0.5 * np.tanh(0.5 * np.tanh(1 / 0.75))
+    np.testing.assert_allclose(kept, expected, rtol=1e-5)
+    again = np.asarray(layer(x, initial_state=[h, h], training=True))
+    assert ((again == 0) != dropped).any()
+    assert not (np.asarray(layer(x, initial_state=[h, h])) == 0).any()
+
+
+def test_gradients_reach_the_weights_that_are_kept():
+    layer = PeepholeLSTM(4, recurrent_dropout=0.5, seed=1)
+    x = np.ones((2, 5, 3), "float32")
+    layer.build(x.shape)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(x, training=True))
+    gradient = tape.gradient(loss, layer.cell.recurrent_kernel.value)
+    dropped = (np.asarray(gradient) == 0).mean()
+    assert 0.2 < dropped < 0.8
+
+
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("kind", ["rnn", "loop", "unrolled"])
 def test_mixed_precision(kind, policy):
@@ -319,6 +360,7 @@ def test_config_round_trip(kind):
         "forget_bias": 2.0,
         "kernel_regularizer": "l2",
         "dropout": 0.25,
+        "recurrent_dropout": 0.125,
         "seed": 7,
         "dtype": "mixed_bfloat16",
         "name": "ours",
@@ -365,7 +407,8 @@ def test_functional_model_in_a_fresh_process(fresh_process, tmp_path, rng):
         (lambda: PeepholeLSTM(0), "units must be a positive integer"),
         (lambda: PeepholeLSTM(2.5), "Received: units=2.5"),
         (lambda: PeepholeLSTMCell(True), "Received: units=True"),
-        (lambda: PeepholeLSTM(2, dropout=1.0), "below 1"),
+        (lambda: PeepholeLSTM(2, dropout=1.0), "dropout must be .* below 1"),
+        (lambda: PeepholeLSTM(2, recurrent_dropout=-0.1), "recurrent_dropout"),
     ],
 )
 def test_wrong_arguments(make_layer, message):

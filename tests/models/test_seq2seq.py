@@ -361,6 +361,25 @@ def test_dropout_acts_in_training_alone():
     )
 
 
+def test_input_dropout_hides_frames_from_the_encoder_alone():
+    """Denoising: the values that are dropped are still what is learned."""
+    encoder = Encoder(UNITS, input_dropout=0.5)
+    model = VideoSeq2Seq(
+        encoder, {"future": Decoder(UNITS, FEATURES)},
+        input_frames=INPUT, future_frames=FUTURE,
+    )  # fmt: skip
+    clips = make_clips()
+    model.build(clips.shape)
+    draws = [model(clips, training=True)["future"] for _ in range(2)]
+    assert not np.allclose(*draws)
+    zeros = np.zeros_like(clips)
+    np.testing.assert_array_equal(
+        model(zeros, training=True)["future"], model(zeros)["future"]
+    )
+    again = Encoder.from_config(encoder.get_config())
+    assert again.lstms[0].cell.dropout == 0.5
+
+
 def count(branches, layers, **options):
     units = (2048,) * layers
     model = VideoSeq2Seq(

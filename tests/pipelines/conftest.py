@@ -4,6 +4,7 @@ import logging
 import numpy as np
 import pytest
 from films import write_film
+from percept_data import write_percepts
 
 from pipelines import arguments
 from pipelines import patches
@@ -31,6 +32,12 @@ def films(tmp_path_factory):
             name = f"{label}_g{number // 2}_{number}.mp4"
             write_film(folder / label / name, clip)
     return folder
+
+
+@pytest.fixture
+def percepts(rng, tmp_path):
+    """The dataset of `percept_data.write_percepts`."""
+    return write_percepts(rng, tmp_path)
 
 
 @pytest.fixture

@@ -7,10 +7,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from percept_data import run_on
 from PIL import Image
 
-from pipelines import arguments
-from pipelines import import_features
 from video_repr import Decoder
 from video_repr import Encoder
 from video_repr import InputError
@@ -24,44 +23,9 @@ from video_repr.training import pretrain
 from video_repr.transfer.encoders import load_encoder
 
 
-@pytest.fixture
-def percepts(rng, tmp_path):
-    """Twelve clips of 9 frames of 6 values that are not negative."""
-    values = 40 * rng.random((12, 9, 6)) ** 2
-    np.save(tmp_path / "percepts.npy", values.astype(np.float32))
-    lines = ["clip,label,group,split"]
-    for number in range(12):
-        split = ("train", "train", "validation", "test")[number % 4]
-        lines.append(f"c{number},{'ab'[number % 2]},g{number},{split}")
-    (tmp_path / "index.csv").write_text("\n".join(lines) + "\n")
-    code = arguments.main(
-        import_features.Arguments,
-        "test",
-        [
-            *("--arrays", str(tmp_path / "percepts.npy")),
-            *("--index", str(tmp_path / "index.csv")),
-            *("--output", str(tmp_path / "percepts" / "1")),
-        ],
-    )
-    assert code == 0
-    return tmp_path / "percepts" / "1"
-
-
-def run_on(path, output, **model):
-    return configs.DatasetRun(
-        data=configs.DatasetConfig(str(path), stride=2),
-        model=configs.ModelConfig(
-            units=(5,), output=output, output_bias=0.0, **model
-        ),
-        training=configs.TrainingConfig(
-            epochs=2, steps_per_epoch=3, batch_size=4
-        ),
-    )
-
-
 @pytest.mark.parametrize("output", ["linear", "rectified"])
 def test_percepts(percepts, tmp_path, output):
-    config = run_on(percepts, output, input_frames=4, future_frames=3)
+    config = run_on(percepts, output)
     run = pretrain(config, tmp_path / "run")
     assert configs.from_dict(json.loads(run.config_file.read_text())) == config
     model = run.model()
@@ -70,8 +34,8 @@ def test_percepts(percepts, tmp_path, output):
     assert model.encoder.offset == pytest.approx(offset)
     assert model.encoder.scale == pytest.approx([1 / told["std"][0]])
     evaluation = json.loads(run.evaluation_file.read_text())
-    # 3 clips, in each windows that start at 0 and at 2.
-    assert evaluation["data"]["sequences"] == 6
+    # 4 clips, in each windows that start at 0 and at 2.
+    assert evaluation["data"]["sequences"] == 8
     assert evaluation["data"]["split"] == "test"
     assert (run.figures / "errors.png").exists()
     assert not list(run.figures.glob("strips*"))
@@ -105,7 +69,7 @@ def test_percepts(percepts, tmp_path, output):
 
 
 def test_a_run_on_percepts_goes_on(percepts, tmp_path):
-    config = run_on(percepts, "rectified", input_frames=4, future_frames=3)
+    config = run_on(percepts)
     whole = pretrain(config, tmp_path / "whole")
     shorter = dataclasses.replace(
         config, training=dataclasses.replace(config.training, schedule="cosine")
@@ -174,7 +138,7 @@ def test_what_is_refused(percepts, tmp_path):
 
 
 def test_from_percepts_to_a_label_curve(percepts, tmp_path, capsys):
-    config = run_on(percepts, "rectified", input_frames=4, future_frames=3)
+    config = run_on(percepts)
     run = pretrain(config, tmp_path / "run")
     curve = [
         *("--dataset", str(percepts), "--per-class", "1", "3"),
@@ -212,7 +176,7 @@ def test_from_percepts_to_a_label_curve(percepts, tmp_path, capsys):
         (tmp_path / "none", [], "which does not exist"),
         (tmp_path / "index.csv", [], "an encoder's .keras file"),
         (run.last, [], "a VideoSeq2Seq"),
-        (run.path, ["--per-class", "4"], "at least 4 videos of each class"),
+        (run.path, ["--per-class", "5"], "at least 5 videos of each class"),
     ]:
         command = ["label-curve", str(encoder), *curve, *new, *given]
         assert cli.main(command) == 2

@@ -6,9 +6,11 @@ import json
 import keras
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from video_repr import Encoder
 from video_repr import InputError
+from video_repr.transfer.cells import Cells
 from video_repr.transfer.finetune import FinetuneConfig
 from video_repr.transfer.finetune import Finetuner
 from video_repr.transfer.finetune import accuracy
@@ -63,14 +65,14 @@ def test_subsets_are_nested_and_even(rng):
         assert before < set(few.ids)
         before = set(few.ids)
     assert set(videos.few(2, seed=8).ids) != set(videos.few(2, seed=7).ids)
-    assert videos.few(None, 0) is videos
+    assert videos.few("all", 0) is videos
     with pytest.raises(InputError, match="Received: 10 of 'clap'"):
         videos.few(11, 0)
 
 
 def test_short_videos_hold_their_last_frame(rng):
     videos = make_videos(rng, 9)
-    blocks, labels = videos.blocks(6, 3)
+    blocks, labels = videos.cut(videos.blocks(6, 3), 6)
     number = 0
     for video, label in zip(videos.frames, videos.labels, strict=True):
         starts = [s for s in range(0, 12, 3) if s + 6 <= len(video)] or [0]
@@ -81,6 +83,16 @@ def test_short_videos_hold_their_last_frame(rng):
             assert labels[number] == label
             number += 1
     assert number == len(blocks) == len(labels)
+
+
+def test_what_is_in_no_block_is_counted(rng):
+    videos = make_videos(rng, 30)
+    lengths = [len(video) for video in videos.frames]
+    left = sum((n - 6) % 3 for n in lengths if n > 6)
+    assert left > 0
+    assert f"{left} of {sum(lengths)} frames are in none" in videos.introduce(
+        6, 3
+    )
 
 
 def test_groups_and_videos_that_cross(rng):
@@ -113,26 +125,45 @@ def test_every_fit_starts_anew(encoder, rng, dropout):
     assert np.abs(other.predict_videos(test.frames) - found).max() > 0
 
 
-@pytest.mark.parametrize("rate", [0.0, 0.1])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_softmax_starts_from_a_regression(encoder, rng, classes):
+    """Without updates the classifier is scikit-learn's, on the mean output."""
+    videos = make_videos(rng, 18)
+    videos = videos.take(np.flatnonzero(videos.labels < classes))
+    videos = dataclasses.replace(videos, classes=CLASSES[:classes])
+    config = dataclasses.replace(FAST, updates=0, probe=1.0)
+    model = Finetuner(encoder, classes, config).fit(videos, seed=0)
+    clips, labels = videos.cut(videos.blocks(6, 3), 6)
+    outputs = np.asarray(encoder(clips, return_sequences=True)[0]).mean(axis=1)
+    outputs /= outputs.std()
+    expected = LogisticRegression(C=1.0).fit(outputs, labels)
+    logits = np.asarray(model(clips)).mean(axis=1)
+    odds = logits - logits[:, :1]
+    log = expected.predict_log_proba(outputs)
+    np.testing.assert_allclose(odds, log - log[:, :1], atol=1e-2)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.2])
 def test_other_rates_for_the_encoder(encoder, rng, rate):
     train = make_videos(rng, 12)
     config = FinetuneConfig(
         block=6, stride=3, updates=1, batch_size=8, learning_rate=0.01,
-        dropout=0.0, encoder_rate=rate,
+        dropout=0.0, encoder_rate=rate, layer_decay=0.5,
     )  # fmt: skip
     model = Finetuner(encoder, 3, config).model
     # A readout of zeros has no gradient for what is below.
     model.readout.kernel.assign(rng.normal(size=(8, 3)))
     before = [np.array(v) for v in model.encoder.weights]
     readout = np.array(model.readout.kernel)
-    blocks, labels = train.blocks(6, 3)
-    model.train_on_batch(blocks[:8], labels[:8])
+    model.train_on_batch(*train.cut(train.blocks(6, 3)[:8], 6))
     # Adam's first step is the rate, whatever the gradient.
     steps = [
         np.abs(np.array(new) - old).max()
         for old, new in zip(before, model.encoder.weights, strict=True)
     ]
-    np.testing.assert_allclose(steps, 0.01 * rate, atol=1e-5)
+    # The lower layer's four arrays, then the upper's.
+    expected = [0.01 * rate * 0.5] * 4 + [0.01 * rate] * 4
+    np.testing.assert_allclose(steps, expected, atol=1e-5)
     step = np.abs(np.array(model.readout.kernel) - readout).max()
     assert step == pytest.approx(0.01, abs=1e-5)
 
@@ -178,14 +209,16 @@ def test_permuted_labels_give_chance(encoder, rng, tmp_path):
         assert row[system]["mean"] < 0.6, system
 
 
-def test_the_interval_is_students():
+def test_the_interval_is_students(tmp_path):
     gains = np.array([0.1, 0.2, 0.05, 0.15])
-    found = {
-        (system, 1, seed): 0.5 + (gain if system == "pretrained" else 0)
-        for system in SYSTEMS
-        for seed, gain in enumerate(gains)
-    }
-    (row,) = rows(found, (1,), 4)
+    cells = Cells(tmp_path / "cells.jsonl")
+    cells.fill(
+        SYSTEMS,
+        (1,),
+        4,
+        lambda system, k, seed: 0.5 + (system == "pretrained") * gains[seed],
+    )
+    (row,) = rows(cells, (1,), 4)
     assert row["paired_gain"] == pytest.approx(0.125)
     # t of 3 degrees of freedom at 97.5 %, from a table.
     half = 3.182 * gains.std(ddof=1) / 2
@@ -197,7 +230,9 @@ def test_the_interval_is_students():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"updates": 0}, "updates of at least 1"),
+        ({"updates": -1}, "updates of at least 0"),
+        ({"stride": 0}, "stride of at least 1"),
+        ({"probe": 0.0}, "probe above 0"),
         ({"learning_rate": 0.0}, "learning_rate above 0"),
         ({"dropout": 1.0}, "dropout of at least 0"),
     ],

@@ -76,6 +76,8 @@ class ModelConfig:
             outputs log-odds: -3 is a mean pixel of 0.05, as in two digits on
             64 x 64 px.
         dropout: dropout of non-recurrent connections above the first layer.
+        input_dropout: share of the values of frames that the encoder does not
+            see in training; the targets are whole.
     """
 
     units: tuple[int, ...] = (512,)
@@ -89,6 +91,7 @@ class ModelConfig:
     output: Literal["logistic", "linear", "rectified"] = "logistic"
     output_bias: float = -3.0
     dropout: float = 0.0
+    input_dropout: float = 0.0
 
     @property
     def clip_frames(self):
@@ -111,7 +114,8 @@ class TrainingConfig:
             with decay 0.95 and momentum 0.9.
         learning_rate: at the beginning.
         schedule: how the learning rate goes on: "linear" falls to 0 at the
-            last step, "cosine" too; "constant" stays.
+            last step, "cosine" too, and "root", as the root of the steps that
+            are left; "constant" stays.
         clip_norm: bound of the gradients' global norm.
         precision: Keras's dtype policy.
         jit_compile: whether XLA compiles the step.
@@ -125,7 +129,7 @@ class TrainingConfig:
     batch_size: int = 32
     optimizer: Literal["nadam", "adam", "rmsprop"] = "nadam"
     learning_rate: float = 3e-3
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    schedule: Literal["linear", "root", "cosine", "constant"] = "linear"
     clip_norm: float = 100.0
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     jit_compile: bool = True
@@ -194,9 +198,9 @@ class Config:
                 "Expected training.seed from 0 to 2**32 - 1. Received: "
                 f"{self.training.seed}"
             )
-        for name in ("dropout", "scheduled_sampling"):
+        for name in ("dropout", "input_dropout", "scheduled_sampling"):
             value = getattr(self.model, name)
-            if not 0 <= value <= 1 or (name == "dropout" and value == 1):
+            if not 0 <= value <= 1 or (name.endswith("dropout") and value == 1):
                 raise InputError(
                     f"Expected model.{name} from 0 to 1. Received: {value}"
                 )

@@ -59,8 +59,11 @@ class PeepholeLSTMCell(SavesRandomState, keras.layers.Layer):
         kernel_regularizer: regularizer of the input weights.
         recurrent_regularizer: regularizer of the recurrent weights.
         dropout: share of the cell's inputs that is dropped in training, drawn
-            anew at each step. Recurrent connections are never dropped
-            (Zaremba et al., as the paper's section 3.4).
+            anew at each step. Recurrent connections are left alone (Zaremba
+            et al., as the paper's section 3.4).
+        recurrent_dropout: share of the recurrent weights that is dropped in
+            training (Merity et al. 2018), drawn anew at each call: by
+            `PeepholeLSTM` once for all steps of a batch.
         seed: seed of the dropout.
 
     Call arguments:
@@ -84,16 +87,21 @@ class PeepholeLSTMCell(SavesRandomState, keras.layers.Layer):
         kernel_regularizer=None,
         recurrent_regularizer=None,
         dropout=0.0,
+        recurrent_dropout=0.0,
         seed=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         units = _positive_integer(units)
-        if not 0 <= dropout < 1:
-            raise ValueError(
-                "dropout must be at least 0 and below 1. "
-                f"Received: dropout={dropout!r}"
-            )
+        for name, rate in (
+            ("dropout", dropout),
+            ("recurrent_dropout", recurrent_dropout),
+        ):
+            if not 0 <= rate < 1:
+                raise ValueError(
+                    f"{name} must be at least 0 and below 1. "
+                    f"Received: {name}={rate!r}"
+                )
         self.units = units
         self.kernel_initializer = _initializer(kernel_initializer)
         self.recurrent_initializer = _initializer(recurrent_initializer)
@@ -105,8 +113,9 @@ class PeepholeLSTMCell(SavesRandomState, keras.layers.Layer):
             recurrent_regularizer
         )
         self.dropout = dropout
+        self.recurrent_dropout = recurrent_dropout
         self.seed = seed
-        if dropout:
+        if dropout or recurrent_dropout:
             self.seed_generator = keras.random.SeedGenerator(seed)
         self.state_size = [units, units]
         self.output_size = units
@@ -170,10 +179,19 @@ class PeepholeLSTMCell(SavesRandomState, keras.layers.Layer):
             )
         return keras.ops.matmul(inputs, self.kernel) + bias
 
+    def recurrent_weights(self, training=False):
+        """The recurrent weights, a share of them dropped in training."""
+        kernel = tf.convert_to_tensor(self.recurrent_kernel)
+        if self.recurrent_dropout and training:
+            kernel = keras.random.dropout(
+                kernel, self.recurrent_dropout, seed=self.seed_generator
+            )
+        return kernel
+
     def call(self, inputs, states, training=False):
         h, c = states
         z = self.drive(inputs, training) + keras.ops.matmul(
-            h, self.recurrent_kernel
+            h, self.recurrent_weights(training)
         )
         _, h, c = recurrence.gates(z, c, tf.convert_to_tensor(self.peephole))
         return h, [h, c]
@@ -208,6 +226,7 @@ class PeepholeLSTMCell(SavesRandomState, keras.layers.Layer):
                 self.recurrent_regularizer
             ),
             "dropout": self.dropout,
+            "recurrent_dropout": self.recurrent_dropout,
             "seed": self.seed,
         }
 
@@ -267,6 +286,7 @@ class PeepholeLSTM(keras.layers.Layer):
         kernel_regularizer: ...
         recurrent_regularizer: ...
         dropout: ...
+        recurrent_dropout: ...
         seed: ...
 
     Call arguments:
@@ -295,6 +315,7 @@ class PeepholeLSTM(keras.layers.Layer):
         kernel_regularizer=None,
         recurrent_regularizer=None,
         dropout=0.0,
+        recurrent_dropout=0.0,
         seed=None,
         **kwargs,
     ):
@@ -312,6 +333,7 @@ class PeepholeLSTM(keras.layers.Layer):
             kernel_regularizer=kernel_regularizer,
             recurrent_regularizer=recurrent_regularizer,
             dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
             seed=seed,
             dtype=self.dtype_policy,
             name="cell",
@@ -351,7 +373,7 @@ class PeepholeLSTM(keras.layers.Layer):
             self.cell.drive(sequences, training),
             h,
             c,
-            tf.convert_to_tensor(self.cell.recurrent_kernel),
+            self.cell.recurrent_weights(training),
             tf.convert_to_tensor(self.cell.peephole),
             steps=steps,
             from_zeros=from_zeros,

@@ -28,6 +28,9 @@ class Encoder(keras.Model):
         units: number of units of each layer, lowest first.
         dropout: share of the inputs of every layer above the first that is
             dropped in training.
+        input_dropout: share of the values of frames that is.
+        recurrent_dropout: share of the recurrent weights that is, see
+            `PeepholeLSTMCell`.
         forget_bias: initial bias of the forget gates.
         offset: what is taken from the values of a frame before they are read,
             a number or one for each channel; see `scale`.
@@ -55,6 +58,8 @@ class Encoder(keras.Model):
         units,
         *,
         dropout=0.0,
+        input_dropout=0.0,
+        recurrent_dropout=0.0,
         forget_bias=0.0,
         offset=0.0,
         scale=1.0,
@@ -64,6 +69,8 @@ class Encoder(keras.Model):
         super().__init__(**kwargs)
         self.units = _frames.check_layers(units)
         self.dropout = dropout
+        self.input_dropout = input_dropout
+        self.recurrent_dropout = recurrent_dropout
         self.forget_bias = forget_bias
         self.offset = offset
         self.scale = scale
@@ -74,7 +81,8 @@ class Encoder(keras.Model):
                 return_sequences=True,
                 return_state=True,
                 unroll=unroll,
-                dropout=dropout if layer else 0.0,
+                dropout=dropout if layer else input_dropout,
+                recurrent_dropout=recurrent_dropout,
                 forget_bias=forget_bias,
                 dtype=self.dtype_policy,
                 name=f"lstm_{layer + 1}",
@@ -153,6 +161,8 @@ class Encoder(keras.Model):
             **super().get_config(),
             "units": list(self.units),
             "dropout": self.dropout,
+            "input_dropout": self.input_dropout,
+            "recurrent_dropout": self.recurrent_dropout,
             "forget_bias": self.forget_bias,
             "offset": np.asarray(self.offset).tolist(),
             "scale": np.asarray(self.scale).tolist(),

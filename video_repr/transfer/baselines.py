@@ -20,7 +20,7 @@ def mean_percept_probe(train, test, *, inverse_penalty=1.0):
         Share of videos whose class is found.
     """
     scale = _scale(train)
-    probe = _logistic_regression(inverse_penalty)
+    probe = logistic_regression(inverse_penalty)
     probe.fit(_means(train) / scale, train.labels)
     return float(probe.score(_means(test) / scale, test.labels))
 
@@ -43,7 +43,7 @@ def single_frame(train, test, *, inverse_penalty=1.0, frames=5):
         video[np.linspace(0, len(video) - 1, frames).round().astype(int)]
         for video in train.frames
     ]
-    probe = _logistic_regression(inverse_penalty)
+    probe = logistic_regression(inverse_penalty)
     probe.fit(np.concatenate(chosen) / scale, train.labels.repeat(frames))
     found = [
         probe.predict_proba(video / scale).mean(axis=0).argmax()
@@ -60,7 +60,8 @@ def _scale(videos):
     return np.concatenate(videos.frames).std()
 
 
-def _logistic_regression(inverse_penalty):
+def logistic_regression(inverse_penalty):
+    """scikit-learn's, unfitted."""
     with extra("transfer"):
         from sklearn.linear_model import LogisticRegression
     return LogisticRegression(C=inverse_penalty, max_iter=2000)

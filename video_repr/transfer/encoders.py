@@ -1,9 +1,11 @@
 """Encoders from where training and exporting leave them."""
 
+import json
 import pathlib
 
 import keras
 
+from video_repr.data import ClipDataset
 from video_repr.errors import InputError
 from video_repr.models import Encoder
 from video_repr.runs import Run
@@ -56,4 +58,44 @@ def check_fits(encoder, videos):
         raise InputError(
             f"Expected an encoder of frames of {videos.features} values, as "
             f"the videos have. Received: one of {encoder.features}"
+        )
+
+
+def check_unseen(path, videos, split):
+    """Refuses an encoder whose pretraining has seen videos.
+
+    Says so where it is not known what it has seen.
+
+    Args:
+        path: as for `load_encoder`.
+        videos: `Videos` that are to be held out.
+        split: theirs, "validation" or "test".
+
+    Raises:
+        InputError: naming one of them.
+    """
+    path = pathlib.Path(path)
+    try:
+        config = json.loads((path / "config.json").read_text())
+        dataset = config["data"].get("path")
+        if dataset is None:
+            # Moving MNIST.
+            return
+        sources = ClipDataset(dataset).info["sources"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        print(
+            f"{path} does not say what it was pretrained on, or that is gone: "
+            "not checked for videos of the splits that are held out.",
+            flush=True,
+        )
+        return
+    # Validation chooses the checkpoint: before the test it has been seen.
+    held_out = (split, "test")
+    seen = {s["media_id"] for s in sources if s["split"] not in held_out}
+    seen &= set(videos.ids)
+    if seen:
+        raise InputError(
+            "Expected an encoder that has not seen the videos that are held "
+            f"out. Received: {path}, pretrained on {len(seen)} of the "
+            f"{len(videos)}, as {min(seen)!r}, in {dataset}"
         )

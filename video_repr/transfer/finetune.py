@@ -1,13 +1,24 @@
 """Fitting an action classifier on labelled videos."""
 
 import dataclasses
+import pathlib
 
 import keras
 import numpy as np
 
 from video_repr.errors import InputError
+from video_repr.files import whole_directory
 from video_repr.losses import CrossEntropySumOverSteps
 from video_repr.models.classifier import ActionClassifier
+from video_repr.transfer.baselines import logistic_regression
+from video_repr.transfer.encoders import check_fits
+from video_repr.transfer.encoders import check_unseen
+from video_repr.transfer.encoders import load_encoder
+from video_repr.transfer.predictions import Predictions
+from video_repr.transfer.predictions import write_outcome
+from video_repr.transfer.videos import load_videos
+
+_AT_ONCE = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,34 +33,49 @@ class FinetuneConfig:
         learning_rate: of Adam; falls linearly to 0.
         encoder_rate: factor of the learning rate for the encoder's weights; 0
             freezes them: a linear probe.
-        dropout: of what the softmax reads.
+        layer_decay: factor of an encoder layer's rate to that of the layer
+            above it.
+        dropout: of non-recurrent connections: between the encoder's layers,
+            and of what the softmax reads (paper, section 3.4).
+        input_dropout: share of the values of frames that is dropped.
+        recurrent_dropout: share of the recurrent weights that is.
         label_smoothing: share of the truth that is spread over all classes.
+        probe: scikit-learn's C of a logistic regression of the encoder's
+            outputs, averaged over a block, that the softmax starts from; None
+            starts it at zero.
     """
 
     block: int = 16
     stride: int = 8
-    updates: int = 200
+    updates: int = 20
     batch_size: int = 32
-    learning_rate: float = 1e-3
+    learning_rate: float = 1e-4
     encoder_rate: float = 1.0
+    layer_decay: float = 1.0
     dropout: float = 0.5
+    input_dropout: float = 0.0
+    recurrent_dropout: float = 0.0
     label_smoothing: float = 0.0
+    probe: float | None = 10.0
 
     def __post_init__(self):
-        for name in ("block", "stride", "updates", "batch_size"):
+        for name in ("block", "stride", "batch_size"):
             if getattr(self, name) < 1:
                 raise InputError(
                     f"Expected {name} of at least 1. Received: "
                     f"{getattr(self, name)}"
                 )
-        if not self.learning_rate > 0:
-            raise InputError(
-                "Expected a learning_rate above 0. Received: "
-                f"{self.learning_rate}"
-            )
+        for name in ("learning_rate", "probe"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InputError(f"Expected {name} above 0. Received: {value}")
         for name, below in (
+            ("updates", np.inf),
             ("encoder_rate", np.inf),
+            ("layer_decay", np.inf),
             ("dropout", 1),
+            ("input_dropout", 1),
+            ("recurrent_dropout", 1),
             ("label_smoothing", 1),
         ):
             if not 0 <= getattr(self, name) < below:
@@ -99,7 +125,14 @@ class Finetuner:
     def __init__(self, encoder, classes, config):
         self.config = config
         # A copy: the fits leave the encoder that was given as it is.
-        again = type(encoder).from_config(encoder.get_config())
+        again = type(encoder).from_config(
+            {
+                **encoder.get_config(),
+                "dropout": config.dropout,
+                "input_dropout": config.input_dropout,
+                "recurrent_dropout": config.recurrent_dropout,
+            }
+        )
         again.build((None, config.block, encoder.features))
         again.set_weights(encoder.get_weights())
         again.trainable = config.encoder_rate > 0
@@ -115,11 +148,13 @@ class Finetuner:
         self.model.compile(
             LayerwiseAdam(
                 keras.optimizers.schedules.PolynomialDecay(
-                    config.learning_rate, config.updates, 0.0
+                    config.learning_rate, max(1, config.updates), 0.0
                 ),
-                factors={again.lstms[0].path.split("/")[0]: config.encoder_rate}
-                if config.encoder_rate not in (0, 1)
-                else None,
+                factors={
+                    f"{lstm.path}/": config.encoder_rate
+                    * config.layer_decay**depth
+                    for depth, lstm in enumerate(reversed(again.lstms))
+                },
             ),
             CrossEntropySumOverSteps(config.label_smoothing),
             jit_compile=True,
@@ -127,13 +162,14 @@ class Finetuner:
         self.model.optimizer.build(self.model.trainable_variables)
         self._start = self.model.get_weights()
 
-    def fit(self, videos, seed, encoder_weights=None):
+    def fit(self, videos, seed, encoder_weights=None, verbose=0):
         """Fits the classifier anew.
 
         Args:
             videos: labelled `Videos`.
             seed: of the order of the blocks, and of dropout.
             encoder_weights: what the encoder starts from instead.
+            verbose: of the progress, as for `keras.Model.fit`.
 
         Returns:
             The fitted `ActionClassifier`, to be used before the next fit.
@@ -148,22 +184,148 @@ class Finetuner:
             # The encoder may have dropout of its own.
             if variable.path.endswith("seed_generator_state"):
                 variable.assign([seed, number])
-        blocks, labels = videos.blocks(config.block, config.stride)
+        blocks = videos.blocks(config.block, config.stride)
         rng = np.random.default_rng(seed)
-        needed = config.updates * config.batch_size
+        needed = max(1, config.updates * config.batch_size)
         order = np.concatenate(
             [
                 rng.permutation(len(blocks))
                 for _ in range(-(-needed // len(blocks)))
             ]
         )
+        if config.probe is not None:
+            self._probe(*videos.cut(blocks, config.block))
+        progress = keras.utils.Progbar(config.updates, verbose=verbose)
         for step in range(config.updates):
             rows = order[step * config.batch_size :][: config.batch_size]
-            model.train_on_batch(blocks[rows], labels[rows])
+            clips, labels = videos.cut([blocks[i] for i in rows], config.block)
+            loss, accuracy = model.train_on_batch(clips, labels)
+            if verbose:
+                # Both are means since the fit began.
+                model.reset_metrics()
+                progress.update(
+                    step + 1, [("loss", loss), ("clip_accuracy", accuracy)]
+                )
         return model
+
+    def _probe(self, clips, labels):
+        """Starts the softmax from a logistic regression."""
+        outputs = np.concatenate(
+            [
+                keras.ops.mean(
+                    self.model.encoder(
+                        clips[i : i + _AT_ONCE], return_sequences=True
+                    )[0],
+                    axis=1,
+                )
+                for i in range(0, len(clips), _AT_ONCE)
+            ]
+        )
+        # An encoder of zeros says nothing.
+        scale = outputs.std() or 1.0
+        probe = logistic_regression(self.config.probe)
+        probe.fit(outputs / scale, labels)
+        kernel, bias = probe.coef_ / scale, probe.intercept_
+        if len(probe.classes_) == 2:
+            # scikit-learn has the difference of the two.
+            kernel = np.concatenate([-kernel, kernel]) / 2
+            bias = np.concatenate([-bias, bias]) / 2
+        self.model.readout.kernel.assign(kernel.T)
+        self.model.readout.bias.assign(bias)
 
 
 def accuracy(model, videos):
     """Share of videos whose most probable class is theirs."""
-    found = model.predict_videos(videos.frames).argmax(axis=1)
-    return float((found == videos.labels).mean())
+    return Predictions.of(model, videos).accuracy
+
+
+def random_weights(encoder, seed):
+    """Weights of an encoder like another that has learned nothing."""
+    keras.utils.set_random_seed(seed)
+    again = type(encoder).from_config(encoder.get_config())
+    again.build((None, None, encoder.features))
+    return again.get_weights()
+
+
+def finetune(
+    config,
+    encoder,
+    dataset,
+    directory,
+    *,
+    per_class="all",
+    seed=0,
+    random=False,
+    test=True,
+    verbose=0,
+):
+    """Fits one classifier into a directory.
+
+    classifier.keras is what was fitted, by `keras.models.load_model`; the
+    other files are those of `predictions.write_outcome`.
+
+    Args:
+        config: a `FinetuneConfig`.
+        encoder: path, see `encoders.load_encoder`.
+        dataset: path of a dataset directory with labels.
+        directory: directory to write; it appears when it is complete.
+        per_class: number of labelled videos of each class to learn from, or
+            "all".
+        seed: what they are drawn from, and what the fit depends on.
+        random: whether to start from random weights instead of the encoder's.
+        test: whether to read the test split too: better not while settings
+            are chosen.
+        verbose: of the progress, as for `keras.Model.fit`.
+
+    Returns:
+        `Predictions` by split.
+
+    Raises:
+        InputError: if the directory exists, or what is given does not fit
+            together.
+    """
+    directory = pathlib.Path(directory)
+    if directory.exists():
+        raise InputError(
+            f"Expected a new directory. Received: {str(directory)!r}, which "
+            "exists"
+        )
+    videos = load_videos(dataset)
+    held_out = [
+        split
+        for split in ("validation", "test")
+        if split in videos and (test or split != "test")
+    ]
+    if not held_out:
+        raise InputError(
+            f"Expected a split to be right about in {dataset}. Received: only "
+            f"{', '.join(videos)}"
+        )
+    pretrained = load_encoder(encoder)
+    check_fits(pretrained, videos["train"])
+    if not random:
+        for split in held_out:
+            check_unseen(encoder, videos[split], split)
+    few = videos["train"].few(per_class, seed)
+    for split, those in (
+        ("train", few),
+        *((split, videos[split]) for split in held_out),
+    ):
+        print(f"{split}: {those.introduce(config.block, config.stride)}")
+    model = Finetuner(pretrained, len(few.classes), config).fit(
+        few, seed, random_weights(pretrained, seed) if random else None, verbose
+    )
+    found = {split: Predictions.of(model, videos[split]) for split in held_out}
+    about = {
+        "encoder": str(encoder),
+        "random": random,
+        "dataset": str(dataset),
+        "per_class": per_class,
+        "labelled_videos": len(few),
+        "seed": seed,
+        "finetune": dataclasses.asdict(config),
+    }
+    with whole_directory(directory) as partial:
+        model.save(partial / "classifier.keras")
+        write_outcome(partial, about, found)
+    return found

@@ -53,7 +53,7 @@ class Videos:
         Subsets of one seed are nested: the smaller is in the larger.
 
         Args:
-            per_class: videos of each class; None for all there are.
+            per_class: videos of each class, or "all" there are.
             seed: what the subset is drawn from.
 
         Returns:
@@ -62,7 +62,7 @@ class Videos:
         Raises:
             InputError: if a class has fewer.
         """
-        if per_class is None:
+        if per_class == "all":
             return self
         drawn = []
         for label, name in enumerate(self.classes):
@@ -75,28 +75,59 @@ class Videos:
             drawn += list(rng_of(seed, name).permutation(members)[:per_class])
         return self.take(drawn)
 
-    def blocks(self, block, stride):
-        """All blocks of a length with their labels.
+    def blocks(self, length, stride):
+        """Where the blocks of all videos are, `[(video, first frame), ...]`.
 
-        A shorter video's last frame is held until it is a block.
+        A video that is shorter than a block has one.
+        """
+        return [
+            (number, start)
+            for number, video in enumerate(self.frames)
+            for start in block_starts(len(video), length, stride)
+        ]
+
+    def introduce(self, length, stride):
+        """How many they are, and what no block has, in words."""
+        blocks = self.blocks(length, stride)
+        frames = sum(map(len, self.frames))
+        read = {
+            (number, frame)
+            for number, start in blocks
+            for frame in range(start, start + length)
+            if frame < len(self.frames[number])
+        }
+        left = frames - len(read)
+        return (
+            f"{len(self):,} videos of {len(set(self.labels))} classes, "
+            f"{len(blocks):,} blocks of {length} frames, one every {stride}; "
+            f"{left:,} of {frames:,} frames are in none"
+        )
+
+    def cut(self, blocks, length):
+        """Blocks as arrays.
+
+        Args:
+            blocks: some of those that `blocks` finds.
+            length: frames of a block; the last frame of a shorter video is
+                held until it is one.
 
         Returns:
-            `(blocks, labels)`: `[blocks, block, features]` and `[blocks]`.
+            `(clips, labels)`: `[blocks, length, features]` and `[blocks]`.
         """
-        cuts, labels = [], []
-        for video, label in zip(self.frames, self.labels, strict=True):
-            for start in block_starts(len(video), block, stride):
-                cut = video[start : start + block]
-                held = np.repeat(cut[-1:], block - len(cut), axis=0)
-                cuts.append(np.concatenate([cut, held]))
-                labels.append(label)
-        return np.stack(cuts), np.array(labels)
+        clips = []
+        for number, start in blocks:
+            clip = self.frames[number][start : start + length]
+            held = np.repeat(clip[-1:], length - len(clip), axis=0)
+            clips.append(np.concatenate([clip, held]))
+        return np.stack(clips), self.labels[[number for number, _ in blocks]]
 
 
 def load_videos(dataset):
     """The videos of a dataset's splits.
 
-    Records of one video, in the order of their time, are one video.
+    Records of one video, in the order of their time, are one video. All
+    are held in memory as float32, 16 kB for a frame of 4096 values; pixels
+    are scaled to [0, 1].
 
     Args:
         dataset: path of a dataset directory with labels.
@@ -131,10 +162,12 @@ def _videos(dataset, split):
         records.setdefault(example["media_id"].decode(), []).append(example)
     ids = sorted(records)
     frames, labels, groups = [], [], []
+    unit = 255 if dataset.features.is_image else 1
     for name in ids:
         parts = sorted(records[name], key=lambda e: (e["start"], e["id"]))
         clip = np.concatenate([part["clip"] for part in parts])
-        frames.append(clip.reshape(len(clip), -1).astype(np.float32))
+        clip = clip.reshape(len(clip), -1).astype(np.float32)
+        frames.append(clip / unit if unit != 1 else clip)
         labels.append(int(parts[0]["label"]))
         groups.append(parts[0]["group"].decode())
     return Videos(

@@ -2,6 +2,7 @@
 
 from video_repr.visualization.animation import input_and_future
 from video_repr.visualization.animation import write_gif
+from video_repr.visualization.curves import confusion
 from video_repr.visualization.curves import error_curves
 from video_repr.visualization.curves import label_curve
 from video_repr.visualization.strips import are_pictures
@@ -10,6 +11,7 @@ from video_repr.visualization.strips import strips
 
 __all__ = [
     "are_pictures",
+    "confusion",
     "error_curves",
     "input_and_future",
     "label_curve",

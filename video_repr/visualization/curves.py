@@ -1,4 +1,6 @@
-"""Errors over time."""
+"""Errors over time, accuracy over labels, and who is taken for whom."""
+
+import numpy as np
 
 from video_repr.errors import extra
 
@@ -73,11 +75,48 @@ def label_curve(rows, systems):
             capsize=2,
             label=name,
         )
-    axis.set_xticks(
-        places, ["all" if row["k"] is None else row["k"] for row in rows]
-    )
+    axis.set_xticks(places, [row["k"] for row in rows])
     axis.set_xlabel("labelled videos per class")
     axis.set_ylabel("accuracy (% of videos)")
     axis.grid(alpha=0.3)
     axis.legend(fontsize=8)
+    return figure
+
+
+def confusion(counts, classes, title=None):
+    """A figure of a confusion matrix.
+
+    Args:
+        counts: number of videos by class and by what was found, `[classes,
+            classes]`.
+        classes: names of the classes.
+        title: a line above it.
+
+    Returns:
+        A `matplotlib.figure.Figure`; shades are shares of a class's videos.
+    """
+    with extra("report"):
+        from matplotlib.figure import Figure
+    size = len(classes)
+    # Room for a line of text a class.
+    side = 2.4 + max(0.16, 0.5 - 0.02 * size) * size
+    figure = Figure(figsize=(side + 0.6, side), dpi=130, layout="constrained")
+    axis = figure.subplots()
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = counts / np.maximum(totals, 1)
+    picture = axis.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100)
+    axis.set_xticks(range(size), classes, rotation=90, fontsize=7)
+    axis.set_yticks(range(size), classes, fontsize=7)
+    axis.set_xlabel("most probable class")
+    axis.set_ylabel("class of the video")
+    # More would be too small to read.
+    if size <= 20:
+        for (row, column), count in np.ndenumerate(counts):
+            if count:
+                color = "white" if shares[row, column] > 0.5 else "black"
+                axis.text(column, row, count, ha="center", va="center",
+                          fontsize=7, color=color)  # fmt: skip
+    figure.colorbar(picture, label="% of a class's videos", shrink=0.8)
+    if title:
+        axis.set_title(title, fontsize=9)
     return figure

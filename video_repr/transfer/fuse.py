@@ -1,0 +1,140 @@
+"""One prediction of several runs: two streams, or any number of models."""
+
+import numpy as np
+
+from video_repr.errors import InputError
+from video_repr.files import whole_directory
+from video_repr.transfer.predictions import Predictions
+from video_repr.transfer.predictions import predictions_file
+from video_repr.transfer.predictions import write_outcome
+
+
+def fusion_weights(predictions, iterations=1000):
+    """Weights of several classifiers, from videos whose class is known.
+
+    The weights of the mixture that gives the videos' own classes the largest
+    likelihood, by expectation maximisation. The likelihood is concave in the
+    weights: there is no other maximum.
+
+    Args:
+        predictions: `Predictions` of the same videos.
+        iterations: number of steps.
+
+    Returns:
+        `[classifiers]`, at least 0, of sum 1.
+    """
+    labels = predictions[0].labels
+    own = np.stack(
+        [p.probabilities[np.arange(len(labels)), labels] for p in predictions]
+    )
+    # A class that all think impossible teaches nothing.
+    own = np.maximum(own, 1e-12)
+    weights = np.full(len(own), 1 / len(own))
+    for _ in range(iterations):
+        share = weights[:, None] * own
+        weights = (share / share.sum(axis=0)).mean(axis=1)
+    return weights
+
+
+def fuse(runs, directory):
+    """Averages the predictions of runs, weighted by validation.
+
+    Args:
+        runs: directories of finetuned runs, of the same videos.
+        directory: directory to write, see `predictions.write_outcome`.
+
+    Returns:
+        `(weights, predictions)`: a weight a run, and the fused `Predictions`
+        by split.
+
+    Raises:
+        InputError: if the runs are of other videos or classes, or one has no
+            predictions of the validation or test split.
+    """
+    if len(runs) < 2:
+        raise InputError(
+            f"Expected at least 2 runs to fuse. Received: {len(runs)}"
+        )
+    if directory.exists():
+        raise InputError(
+            f"Expected a new directory. Received: {str(directory)!r}, which "
+            "exists"
+        )
+    of = {}
+    for split in ("validation", "test"):
+        of[split] = [Predictions.read(predictions_file(r, split)) for r in runs]
+        first = of[split][0]
+        for run, other in zip(runs, of[split], strict=True):
+            if (first.ids, first.classes, first.labels.tolist()) != (
+                other.ids,
+                other.classes,
+                other.labels.tolist(),
+            ):
+                common = len({*first.ids} & {*other.ids})
+                raise InputError(
+                    f"Expected the same {split} videos with the same classes "
+                    f"in all runs. Received: {len(first.ids)} in {runs[0]}, "
+                    f"{len(other.ids)} in {run}, {common} of them in both"
+                )
+    weights = fusion_weights(of["validation"])
+    fused = {
+        split: Predictions(
+            found[0].ids,
+            found[0].labels,
+            found[0].classes,
+            np.einsum("r,rvc->vc", weights, [p.probabilities for p in found]),
+        )
+        for split, found in of.items()
+    }
+    about = {
+        "runs": [
+            {
+                "run": str(run),
+                "weight": float(weight),
+                "validation_accuracy": validation.accuracy,
+                "test_accuracy": test.accuracy,
+            }
+            for run, weight, validation, test in zip(
+                runs, weights, of["validation"], of["test"], strict=True
+            )
+        ]
+    }
+    with whole_directory(directory) as partial:
+        write_outcome(partial, about, fused)
+    return weights, fused
+
+
+def average_splits(runs):
+    """The test accuracies of runs on different splits, and their mean.
+
+    Args:
+        runs: directories of finetuned or fused runs, one of each official
+            split of a dataset.
+
+    Returns:
+        `(accuracies, mean)`: a number a run, and their mean.
+
+    Raises:
+        InputError: for less than two, or if two have the same test videos or
+            other classes.
+    """
+    if len(runs) < 2:
+        raise InputError(
+            f"Expected at least 2 runs to average. Received: {len(runs)}"
+        )
+    found = [Predictions.read(predictions_file(run, "test")) for run in runs]
+    for i, (run, one) in enumerate(zip(runs, found, strict=True)):
+        if one.classes != found[0].classes:
+            raise InputError(
+                "Expected runs with the same classes. Received: "
+                f"{len(found[0].classes)} in {runs[0]} and others, "
+                f"{len(one.classes)}, in {run}"
+            )
+        for before, other in zip(runs[:i], found[:i], strict=True):
+            if set(one.ids) == set(other.ids):
+                raise InputError(
+                    "Expected runs on different splits. Received: the same "
+                    f"test videos in {before} and in {run}"
+                )
+    accuracies = [one.accuracy for one in found]
+    return accuracies, float(np.mean(accuracies))

@@ -1,0 +1,173 @@
+"""What a classifier says of videos, in files, and how right it is."""
+
+import csv
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from video_repr import visualization
+from video_repr.errors import InputError
+from video_repr.errors import extra
+from video_repr.files import whole_file
+from video_repr.files import write_json
+
+_HARDEST = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """Probabilities of the classes of labelled videos.
+
+    Attributes:
+        ids: names of the videos.
+        labels: class index of each, `[videos]`.
+        classes: names of the classes.
+        probabilities: `[videos, classes]`.
+    """
+
+    ids: tuple[str, ...]
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    probabilities: np.ndarray
+
+    @classmethod
+    def of(cls, model, videos):
+        """What an `ActionClassifier` says of `Videos`."""
+        return cls(
+            videos.ids,
+            videos.labels,
+            videos.classes,
+            model.predict_videos(videos.frames),
+        )
+
+    @property
+    def found(self):
+        """The most probable class of each video, `[videos]`."""
+        return self.probabilities.argmax(axis=1)
+
+    @property
+    def accuracy(self):
+        """Share of videos whose most probable class is theirs."""
+        return float((self.found == self.labels).mean())
+
+    @property
+    def confusion(self):
+        """Number of videos by class and by most probable class."""
+        with extra("transfer"):
+            from sklearn.metrics import confusion_matrix
+        return confusion_matrix(
+            self.labels, self.found, labels=range(len(self.classes))
+        )
+
+    def hardest(self, count=_HARDEST):
+        """The videos whose own class is least probable, a dict each."""
+        own = self.probabilities[np.arange(len(self.ids)), self.labels]
+        found = self.found
+        return [
+            {
+                "video": self.ids[i],
+                "class": self.classes[self.labels[i]],
+                "probability": float(own[i]),
+                "most_probable": self.classes[found[i]],
+            }
+            for i in np.argsort(own, kind="stable")[:count]
+        ]
+
+    def summary(self):
+        """How right it is, as a JSON-ready dict.
+
+        "video_accuracy", the accuracy and the number of videos by class
+        (None for a class without), their mean over classes, the confusion
+        matrix (rows are the videos' own classes) and the hardest videos.
+        """
+        counts = self.confusion
+        videos, right = counts.sum(axis=1), counts.diagonal()
+        return {
+            "videos": len(self.ids),
+            "video_accuracy": self.accuracy,
+            "class_accuracy_mean": float((right / videos)[videos > 0].mean()),
+            "classes": {
+                name: {
+                    "videos": int(count),
+                    "accuracy": float(hits / count) if count else None,
+                }
+                for name, count, hits in zip(
+                    self.classes, videos, right, strict=True
+                )
+            },
+            "confusion": counts.tolist(),
+            "hardest": self.hardest(),
+        }
+
+    def write(self, path):
+        """Writes a CSV file: a line a video, a column a class."""
+        with whole_file(path) as partial, partial.open("w", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["video", "label", *self.classes])
+            for name, label, values in zip(
+                self.ids, self.labels, self.probabilities, strict=True
+            ):
+                writer.writerow(
+                    [name, self.classes[label], *(f"{v:.9g}" for v in values)]
+                )
+
+    @classmethod
+    def read(cls, path):
+        """What `write` wrote.
+
+        Raises:
+            InputError: if it is missing or malformed.
+        """
+        try:
+            with open(path, newline="") as file:
+                (_, _, *classes), *lines = csv.reader(file)
+            ids, labels, *columns = zip(*lines, strict=True)
+            return cls(
+                ids,
+                np.array([classes.index(label) for label in labels]),
+                tuple(classes),
+                np.array(columns, float).T.reshape(len(ids), len(classes)),
+            )
+        except (OSError, ValueError) as error:
+            raise InputError(
+                "Expected a finetuned run's predictions. Received: "
+                f"{path}: {error}"
+            ) from error
+
+
+def predictions_file(directory, split):
+    """Where a run directory has its predictions of a split."""
+    return pathlib.Path(directory) / f"predictions-{split}.csv"
+
+
+def write_outcome(directory, about, predictions):
+    """Writes what a classifier says into a directory.
+
+    config.json            what it is
+    predictions-SPLIT.csv  probabilities of every video
+    evaluation.json        `Predictions.summary` of each split
+    figures/confusion-SPLIT.png
+
+    Args:
+        directory: an existing directory.
+        about: JSON-ready record of what made the predictions.
+        predictions: `Predictions` by split.
+    """
+    directory = pathlib.Path(directory)
+    figures = directory / "figures"
+    figures.mkdir()
+    write_json(directory / "config.json", about)
+    for split, found in predictions.items():
+        found.write(predictions_file(directory, split))
+        figure = visualization.confusion(
+            found.confusion,
+            found.classes,
+            f"{split}: {found.accuracy:.1%} of {len(found.ids):,} videos",
+        )
+        with whole_file(figures / f"confusion-{split}.png") as partial:
+            figure.savefig(partial, format="png")
+    write_json(
+        directory / "evaluation.json",
+        {split: found.summary() for split, found in predictions.items()},
+    )
