@@ -265,11 +265,19 @@ class LabelCurve:
                 for system, name in label_curve.SYSTEMS.items()
             },
         )
-        print(f"{'gain of pretraining, 95 % interval':<36}", end="")
-        for row in table:
-            low, high = row["ci95"]
-            print(f"{f'{low:+.1%} {high:+.1%}':>15}", end="")
-        print(f"\nWritten to {self.run}: label_curve.json, .csv, .png")
+        for name, gains in (
+            ("gain over random, 95 % interval", table),
+            (
+                "gain over linear, mean frame",
+                [row["over_mean_percept_probe"] for row in table],
+            ),
+        ):
+            print(f"{name:<36}", end="")
+            for gain in gains:
+                low, high = gain["ci95"]
+                print(f"{f'{low:+.1%} {high:+.1%}':>15}", end="")
+            print()
+        print(f"Written to {self.run}: label_curve.json, .csv, .png")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -147,7 +147,7 @@ def test_from_percepts_to_a_label_curve(percepts, tmp_path, capsys):
     out = tmp_path / "curve"
     command = ["label-curve", str(run.path), *curve, "--run", str(out)]
     assert cli.main(command) == 0
-    assert "gain of pretraining" in capsys.readouterr().out
+    assert "gain over random" in capsys.readouterr().out
     told = json.loads((out / "label_curve.json").read_text())
     assert [(row["k"], row["seeds"]) for row in told["rows"]] == [
         (1, 2),

@@ -220,6 +220,8 @@ def test_the_interval_is_students(tmp_path):
     )
     (row,) = rows(cells, (1,), 4)
     assert row["paired_gain"] == pytest.approx(0.125)
+    # All others are the same here.
+    assert row["over_mean_percept_probe"]["paired_gain"] == row["paired_gain"]
     # t of 3 degrees of freedom at 97.5 %, from a table.
     half = 3.182 * gains.std(ddof=1) / 2
     np.testing.assert_allclose(

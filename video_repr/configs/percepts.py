@@ -10,6 +10,11 @@ def percepts():
     """A composite LSTM on rectified percepts, for two CPU cores.
 
     Command: `video-repr pretrain percepts --data.path data/percepts/1`.
+    On the percepts of `python -m benchmarks.transfer`, 526 videos, it takes 2
+    to 3 minutes on 2 cores of an AMD EPYC. With seed 0 expect a
+    mse_sum_per_frame of the future of 2176 on the test videos, beside 1301 of
+    the last frame repeated and 3347 of the mean frame: it ends where it serves
+    a classifier, long before it predicts best.
     """
     return DatasetRun(
         data=DatasetConfig("data/percepts/1", stride=3),

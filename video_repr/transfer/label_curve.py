@@ -134,8 +134,9 @@ def rows(cells, per_class, seeds):
         seeds: number of seeds.
 
     Returns:
-        A dict for each k: "k", "seeds", each system's `spread`, and the
-        `paired_gain` of the pretrained LSTM over the random one.
+        A dict for each k: "k", "seeds", each system's `spread`, the
+        `paired_gain` of the pretrained LSTM over the random one and, under
+        "over_mean_percept_probe", its `paired_gain` over that.
     """
     return [
         {
@@ -144,6 +145,10 @@ def rows(cells, per_class, seeds):
             **{s: spread(cells.of(s, k, seeds)) for s in SYSTEMS},
             **paired_gain(
                 cells.of("pretrained", k, seeds), cells.of("random", k, seeds)
+            ),
+            "over_mean_percept_probe": paired_gain(
+                cells.of("pretrained", k, seeds),
+                cells.of("mean_percept_probe", k, seeds),
             ),
         }
         for k in per_class
