@@ -256,7 +256,7 @@ def test_other_encoders_are_refused(dataset, finetuned, tmp_path, capsys):
     assert "Expected a new directory" in capsys.readouterr().err
 
 
-def test_ways_of_pretraining(dataset, tmp_path, capsys, monkeypatch):
+def test_ways_of_pretraining(dataset, tmp_path, capsys):
     command = [
         *("compare-pretraining", "--dataset", str(dataset)),
         *("--run", str(tmp_path / "all"), "--per-class", "1", "--seeds", "2"),
@@ -267,6 +267,8 @@ def test_ways_of_pretraining(dataset, tmp_path, capsys, monkeypatch):
         *("--pretraining.training.epochs", "1"),
         *("--pretraining.training.steps-per-epoch", "2"),
         *("--pretraining.training.batch-size", "4"),
+        # Six compilations would take a minute.
+        "--pretraining.training.no-jit-compile",
     ]
     assert cli.main(command) == 0
     told = json.loads((tmp_path / "all" / "comparison.json").read_text())
