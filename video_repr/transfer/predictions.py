@@ -83,10 +83,11 @@ class Predictions:
         """
         counts = self.confusion
         videos, right = counts.sum(axis=1), counts.diagonal()
+        there = videos > 0
         return {
             "videos": len(self.ids),
             "video_accuracy": self.accuracy,
-            "class_accuracy_mean": float((right / videos)[videos > 0].mean()),
+            "class_accuracy_mean": float((right[there] / videos[there]).mean()),
             "classes": {
                 name: {
                     "videos": int(count),
