@@ -24,6 +24,7 @@ import tyro
 from benchmarks.train_step import machine
 from video_repr.data.draw import rng_of
 from video_repr.files import write_json
+from video_repr.transfer.cells import go_on
 
 _SPLITS = {1: "train", 2: "test"}
 
@@ -84,7 +85,16 @@ def main():
     arguments = tyro.cli(Arguments, args=given)
     started = time.monotonic()
     directory = arguments.directory
-    directory.mkdir(parents=True, exist_ok=True)
+    go_on(
+        directory,
+        {
+            "percepts": str(arguments.percepts),
+            "permuted": arguments.permuted,
+            "split": arguments.split,
+            "curve": curve,
+        },
+    )
+    resumed = (directory / "pretrained").exists()
     dataset, run = directory / "dataset" / "1", directory / "pretrained"
     if not (dataset / "COMPLETED").exists():
         gather(arguments.percepts, directory, arguments.permuted)
@@ -112,7 +122,13 @@ def main():
         told = {k: v for k, v in told.items() if k not in _PATHS}
         write_json(
             arguments.json,
-            {"machine": machine(), "minutes": round(minutes, 1), **told},
+            {
+                "machine": machine(),
+                # Of the whole chain alone.
+                "minutes": None if resumed else round(minutes, 1),
+                "permuted": arguments.permuted,
+                **told,
+            },
         )
 
 

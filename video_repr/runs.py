@@ -1,6 +1,7 @@
 """The run directory: what training leaves, and how to read it.
 
     config.json        what the run is a function of
+    videos.json        the videos of a dataset that it learned from, by split
     checkpoints/       last.keras to go on from, best.keras to use
     metrics.jsonl      a line an epoch
     tensorboard/       scalars and strips
@@ -40,6 +41,10 @@ class Run:
     @property
     def config_file(self):
         return self.path / "config.json"
+
+    @property
+    def videos_file(self):
+        return self.path / "videos.json"
 
     @property
     def last(self):

@@ -1,5 +1,6 @@
 """Encoders to take away: Reusable SavedModels and .keras files."""
 
+import json
 import math
 import pathlib
 
@@ -11,7 +12,7 @@ from video_repr.files import whole_directory
 from video_repr.files import write_json
 
 
-def export_encoder(encoder, directory, frame_shape, config=None):
+def export_encoder(encoder, directory, frame_shape, config=None, videos=None):
     """Writes an encoder as a Reusable SavedModel and as a .keras file.
 
     `tf.saved_model.load(directory)` needs nothing of video_repr. What it
@@ -33,6 +34,8 @@ def export_encoder(encoder, directory, frame_shape, config=None):
         directory: directory to write; one that exists is replaced.
         frame_shape: shape of a frame, for example (64, 64).
         config: JSON-ready record of what made the encoder, for config.json.
+        videos: names of the videos that it learned from by split, for
+            videos.json.
 
     Raises:
         InputError: if the frame shape does not fit the encoder.
@@ -101,6 +104,8 @@ def export_encoder(encoder, directory, frame_shape, config=None):
         encoder.save(partial / "encoder.keras")
         if config is not None:
             write_json(partial / "config.json", config)
+        if videos is not None:
+            write_json(partial / "videos.json", videos)
 
 
 @keras.saving.register_keras_serializable(package="video_repr")
@@ -227,6 +232,8 @@ def export_run(run, directory=None):
     model = run.model()
     # As it was built: the dataset may be gone.
     frame_shape = tuple(model.get_build_config()["input_shape"][2:])
-    config = run.config().to_dict()
-    export_encoder(model.encoder, directory, frame_shape, config)
+    config, videos = run.config().to_dict(), None
+    if run.videos_file.exists():
+        videos = json.loads(run.videos_file.read_text())
+    export_encoder(model.encoder, directory, frame_shape, config, videos)
     return directory

@@ -161,6 +161,7 @@ def pretrain(config, directory, *, resume=False):
     model = model or build_model(config)
     run.path.mkdir(parents=True, exist_ok=True)
     write_json(run.config_file, config.to_dict())
+    write_json(run.videos_file, data.videos())
     remove_partials(run.path)
     run.last.parent.mkdir(exist_ok=True)
     _fit(data, run, model, epoch)

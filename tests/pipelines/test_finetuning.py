@@ -13,12 +13,15 @@ from PIL import Image
 from pipelines import arguments
 from pipelines import import_features
 from video_repr import Encoder
+from video_repr import InputError
 from video_repr import cli
 from video_repr.saved_model import export_run
 from video_repr.training import pretrain
 from video_repr.transfer.comparison import DECODERS
+from video_repr.transfer.finetune import Finetuner
 from video_repr.transfer.predictions import Predictions
 from video_repr.transfer.predictions import predictions_file
+from video_repr.transfer.videos import load_videos
 
 FAST = [
     *("--block", "6", "--stride", "2", "--updates", "40"),
@@ -137,7 +140,6 @@ def test_fusing(finetuned, dataset, tmp_path, capsys):
     output = tmp_path / "fused"
     runs = [str(run) for run in finetuned]
     assert cli.main(["fuse", *runs, "--output", str(output)]) == 0
-    assert "of the" not in capsys.readouterr().err
     weights = [
         run["weight"]
         for run in json.loads((output / "config.json").read_text())["runs"]
@@ -215,7 +217,10 @@ def test_what_has_been_seen_is_no_test(pretrained, rng, tmp_path, capsys):
     assert "not checked" not in capsys.readouterr().out
     bare = pretrained.export / "encoder.keras"
     assert finetune(bare, turned, tmp_path / "bare") == 0
-    assert "not checked for videos" in capsys.readouterr().out
+    assert "not checked for those" in capsys.readouterr().out
+    # What is taken away knows what it has seen.
+    assert finetune(pretrained.export, turned, tmp_path / "new") == 2
+    assert "has not seen the videos" in capsys.readouterr().err
 
 
 def turned_around(directory, rng):
@@ -227,14 +232,19 @@ def turned_around(directory, rng):
         ",".join([*parts, turned[split]])
         for *parts, split in (line.split(",") for line in lines[1:])
     ]
-    (directory / "turned.csv").write_text("\n".join(lines) + "\n")
-    output = directory / "turned" / "1"
+    return imported(directory, "turned", lines)
+
+
+def imported(directory, name, lines):
+    """The dataset of an index."""
+    (directory / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    output = directory / name / "1"
     code = arguments.main(
         import_features.Arguments,
         "test",
         [
             *("--arrays", str(directory / "percepts.npy")),
-            *("--index", str(directory / "turned.csv")),
+            *("--index", str(directory / f"{name}.csv")),
             *("--output", str(output)),
         ],
     )
@@ -256,7 +266,40 @@ def test_other_encoders_are_refused(dataset, finetuned, tmp_path, capsys):
     assert "Expected a new directory" in capsys.readouterr().err
 
 
-def test_ways_of_pretraining(dataset, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--per-class", "0"), "at least 1 labelled video"),
+        (("--per-class", "-1"), "at least 1 labelled video"),
+        (("--per-class", "9"), "at least 9 videos of each class"),
+        (("--seed", "-1"), "a seed of at least 0"),
+    ],
+)
+def test_numbers_that_are_refused(
+    pretrained, dataset, tmp_path, capsys, flags, message
+):
+    run = tmp_path / "run"
+    assert finetune(pretrained.path, dataset, run, *flags) == 2
+    assert message in capsys.readouterr().err
+    assert not run.exists()
+
+
+def test_datasets_that_are_refused(dataset, tmp_path, rng):
+    write_percepts(rng, tmp_path)
+    lines = (tmp_path / "index.csv").read_text().splitlines()
+    one = [line.replace(",b,", ",a,") for line in lines]
+    with pytest.raises(InputError, match="at least 2 classes"):
+        load_videos(imported(tmp_path, "one", one))
+    # All of b are to be tested.
+    moved = [
+        ",".join([*line.split(",")[:3], "test"]) if ",b," in line else line
+        for line in lines
+    ]
+    with pytest.raises(InputError, match="none of b in"):
+        load_videos(imported(tmp_path, "moved", moved))
+
+
+def test_ways_of_pretraining(dataset, tmp_path, capsys, monkeypatch):
     command = [
         *("compare-pretraining", "--dataset", str(dataset)),
         *("--run", str(tmp_path / "all"), "--per-class", "1", "--seeds", "2"),
@@ -270,7 +313,22 @@ def test_ways_of_pretraining(dataset, tmp_path, capsys):
         # Six compilations would take a minute.
         "--pretraining.training.no-jit-compile",
     ]
+    # A mistake is told before the settings are written.
+    assert cli.main([*command, "--pretraining.model.input-frames", "9"]) == 2
+    assert "clip_length of at most 9" in capsys.readouterr().err
+    starts = []
+    fit = Finetuner.fit
+    monkeypatch.setattr(
+        Finetuner,
+        "fit",
+        lambda self, few, seed, weights: (
+            starts.append(weights[0].sum()) or fit(self, few, seed, weights)
+        ),
+    )
     assert cli.main(command) == 0
+    # Each way its own encoder; of random ones each seed its own.
+    assert len(starts) == 2 * len(DECODERS)
+    assert len(set(starts)) == len(DECODERS) + 1
     told = json.loads((tmp_path / "all" / "comparison.json").read_text())
     assert [row["pretraining"] for row in told["rows"]] == list(DECODERS)
     assert told["rows"][0]["paired_gain"] == 0

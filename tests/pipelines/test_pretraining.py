@@ -165,6 +165,12 @@ def test_from_percepts_to_a_label_curve(percepts, tmp_path, capsys):
     assert cli.main(command) == 0
     assert "seed 0" not in capsys.readouterr().out
     assert (out / "label_curve.csv").read_text().splitlines() == lines
+    # Another dataset in the same place.
+    info = json.loads((percepts / "info.json").read_text())
+    (percepts / "info.json").write_text(json.dumps({**info, "name": "other"}))
+    assert cli.main(command) == 2
+    assert "other sha256" in capsys.readouterr().err
+    (percepts / "info.json").write_text(json.dumps(info, indent=2) + "\n")
     for given, message in [
         (["--seeds", "3"], "the settings in"),
         (["--split", "validation"], "the settings in"),

@@ -16,6 +16,7 @@ from video_repr.transfer.finetune import Finetuner
 from video_repr.transfer.finetune import accuracy
 from video_repr.transfer.label_curve import SYSTEMS
 from video_repr.transfer.label_curve import LabelCurve
+from video_repr.transfer.label_curve import _shuffled
 from video_repr.transfer.label_curve import rows
 from video_repr.transfer.videos import Videos
 from video_repr.transfer.videos import check_splits
@@ -100,6 +101,61 @@ def test_groups_and_videos_that_cross(rng):
     check_splits({"train": train, "test": test})
     with pytest.raises(InputError, match="g0 in train and in test"):
         check_splits({"train": train, "test": make_videos(rng, 3)})
+    groups = tuple(f"other{n}" for n in range(3))
+    renamed = dataclasses.replace(make_videos(rng, 3), groups=groups)
+    with pytest.raises(InputError, match="video v0 in train and in test"):
+        check_splits({"train": train, "test": renamed})
+
+
+def test_each_block_is_shuffled_by_itself(rng):
+    videos = make_videos(rng, 9)
+    shuffled = _shuffled(videos, 6, 3)
+    moved = 0
+    for before, after in zip(videos.frames, shuffled.frames, strict=True):
+        starts = [s for s in range(0, 12, 3) if s + 6 <= len(before)] or [0]
+        assert len(after) == sum(len(before[s : s + 6]) for s in starts)
+        for number, start in enumerate(starts):
+            block = before[start : start + 6]
+            got = after[6 * number : 6 * number + len(block)]
+            np.testing.assert_array_equal(
+                np.sort(got, axis=0), np.sort(block, axis=0)
+            )
+            moved += (got != block).any()
+    assert moved > 5
+    assert shuffled.labels is videos.labels
+
+
+def test_what_each_system_starts_from_and_sees(
+    encoder, rng, tmp_path, monkeypatch
+):
+    train, test = make_videos(rng, 12), make_videos(rng, 30, first=12)
+    fits = []
+
+    def fit(self, few, seed, weights=None):
+        fits.append((self, few, weights))
+        return fitted(self, few, seed, weights)
+
+    fitted = Finetuner.fit
+    monkeypatch.setattr(Finetuner, "fit", fit)
+    config = dataclasses.replace(FAST, updates=1)
+    LabelCurve((2,), seeds=2, finetune=config).run(
+        train, test, encoder, tmp_path / "cells.jsonl"
+    )
+    first, second = fits[:3], fits[3:]
+    for (of, few, none), (same, again, random), (_, shuffled, also) in (
+        first,
+        second,
+    ):
+        assert none is None
+        assert also is None
+        assert same is of
+        assert few.ids == again.ids == shuffled.ids
+        assert few.frames[0] is again.frames[0]
+        assert [w.shape for w in random] == [
+            w.shape for w in encoder.get_weights()
+        ]
+        assert np.abs(random[0] - encoder.get_weights()[0]).max() > 0.1
+    assert np.abs(first[1][2][0] - second[1][2][0]).max() > 0.1
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.2])
@@ -249,3 +305,5 @@ def test_curves_that_are_refused():
         LabelCurve(seeds=1)
     with pytest.raises(InputError, match="at least 1"):
         LabelCurve((0,))
+    with pytest.raises(InputError, match="inverse_penalty above 0"):
+        LabelCurve(inverse_penalty=0.0)

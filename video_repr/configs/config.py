@@ -43,12 +43,15 @@ class DatasetConfig:
     Attributes:
         path: the directory.
         stride: frames from the start of a record's clip to that of the next.
+        skip_shorter: leave out videos that are shorter than a clip rather than
+            refuse them.
         validation_clips: number of clips of the validation split, at most.
         test_clips: number of clips of the test split, at most.
     """
 
     path: str
     stride: int = 8
+    skip_shorter: bool = False
     validation_clips: int = 500
     test_clips: int = 1000
 

@@ -62,6 +62,11 @@ class Frames:
         train = dataset.split("train")
         # uint8 pixels are in [0, 1] when they are scaled.
         unit = 255 if dataset.features.is_image else 1
+        if not all(train["std"]):
+            raise InputError(
+                f"Expected percepts that vary in {config.data.path}. Received: "
+                "the same value in all training frames"
+            )
         std = [value / unit for value in train["std"]]
         offset = [value / unit for value in train["mean"]]
         if config.model.output == "rectified":
@@ -134,7 +139,28 @@ class DatasetData:
     def introduce(self):
         """What is trained on, in words."""
         clips = self.dataset.split("train")["clips"]
-        return f"{clips:,} clips of {self.dataset.path}"
+        frames = self.config.model.clip_frames
+        short = sum(
+            source["split"] == "train" and source["clip_frames"]["max"] < frames
+            for source in self.dataset.info["sources"]
+            if source["clips"]
+        )
+        return f"{clips:,} clips of {self.dataset.path}" + (
+            f", {short:,} videos left out for less than {frames} frames"
+            if short
+            else ""
+        )
+
+    def videos(self):
+        """Names of the videos that are trained on and chosen by, by split."""
+        return {
+            split: sorted(
+                source["media_id"]
+                for source in self.dataset.info["sources"]
+                if source["split"] == split and source["clips"]
+            )
+            for split in ("train", "validation")
+        }
 
     @property
     def _tested(self):
@@ -146,6 +172,7 @@ class DatasetData:
             split,
             clip_length=self.config.model.clip_frames,
             stride=self.config.data.stride,
+            skip_shorter=self.config.data.skip_shorter,
             **options,
         )
 
@@ -198,6 +225,10 @@ class Data:
             start: number of sequences to leave out at the beginning.
         """
         return self.sequences("train").dataset(batch_size, start=start)
+
+    def videos(self):
+        """There are none."""
+        return {}
 
     def introduce(self):
         """What is trained on, in words."""

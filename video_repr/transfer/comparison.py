@@ -4,6 +4,8 @@ import csv
 import dataclasses
 import pathlib
 
+from video_repr.configs.data import data_of
+from video_repr.data.dataset import sha256
 from video_repr.files import whole_file
 from video_repr.files import write_json
 from video_repr.training import pretrain
@@ -54,10 +56,13 @@ def compare_pretraining(curve, pretraining, directory, split="test"):
     """
     directory = pathlib.Path(directory)
     train, held_out = curve.splits(pretraining.data.path, split)
+    # Found too short now rather than when the settings are written.
+    data_of(pretraining).test()
     about = {
         "pretraining": pretraining.to_dict(),
         "split": split,
         **dataclasses.asdict(curve),
+        "sha256": sha256(pathlib.Path(pretraining.data.path) / "info.json"),
     }
     go_on(directory, about)
     encoders = {

@@ -1,11 +1,12 @@
 """Encoders from where training and exporting leave them."""
 
+import hashlib
 import json
 import pathlib
 
 import keras
+import numpy as np
 
-from video_repr.data import ClipDataset
 from video_repr.errors import InputError
 from video_repr.models import Encoder
 from video_repr.runs import Run
@@ -48,6 +49,14 @@ def load_encoder(path):
     return found
 
 
+def weights_sum(encoder):
+    """Hexadecimal SHA-256 of an encoder's weights."""
+    digest = hashlib.sha256()
+    for weights in encoder.get_weights():
+        digest.update(np.ascontiguousarray(weights).tobytes())
+    return digest.hexdigest()
+
+
 def check_fits(encoder, videos):
     """Refuses an encoder of other frames than the videos'.
 
@@ -76,26 +85,30 @@ def check_unseen(path, videos, split):
     """
     path = pathlib.Path(path)
     try:
-        config = json.loads((path / "config.json").read_text())
-        dataset = config["data"].get("path")
-        if dataset is None:
-            # Moving MNIST.
-            return
-        sources = ClipDataset(dataset).info["sources"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        learned_from = json.loads((path / "videos.json").read_text())
+    except (OSError, ValueError):
         print(
-            f"{path} does not say what it was pretrained on, or that is gone: "
-            "not checked for videos of the splits that are held out.",
+            f"{path} does not say which videos it was pretrained on: not "
+            "checked for those that are held out.",
             flush=True,
         )
         return
     # Validation chooses the checkpoint: before the test it has been seen.
-    held_out = (split, "test")
-    seen = {s["media_id"] for s in sources if s["split"] not in held_out}
-    seen &= set(videos.ids)
-    if seen:
+    seen = {
+        name
+        for of, names in learned_from.items()
+        if of != split
+        for name in names
+    }
+    common = seen & set(videos.ids)
+    if common:
         raise InputError(
             "Expected an encoder that has not seen the videos that are held "
-            f"out. Received: {path}, pretrained on {len(seen)} of the "
-            f"{len(videos)}, as {min(seen)!r}, in {dataset}"
+            f"out. Received: {path}, pretrained on {len(common)} of the "
+            f"{len(videos)} for {split}, as {min(common)!r}"
         )
+    print(
+        f"{path} was pretrained on {len(seen):,} videos, none of them named "
+        f"like one for {split}.",
+        flush=True,
+    )

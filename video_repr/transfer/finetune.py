@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from video_repr.errors import InputError
+from video_repr.errors import extra
 from video_repr.files import whole_directory
 from video_repr.losses import CrossEntropySumOverSteps
 from video_repr.models.classifier import ActionClassifier
@@ -290,6 +291,13 @@ def finetune(
             f"Expected a new directory. Received: {str(directory)!r}, which "
             "exists"
         )
+    if seed < 0:
+        raise InputError(f"Expected a seed of at least 0. Received: {seed}")
+    with extra("report"):
+        # Needed for the figures, after the fit.
+        import matplotlib  # noqa: F401
+    with extra("transfer"):
+        import sklearn  # noqa: F401
     videos = load_videos(dataset)
     held_out = [
         split

@@ -65,16 +65,26 @@ def fuse(runs, directory):
         of[split] = [Predictions.read(predictions_file(r, split)) for r in runs]
         first = of[split][0]
         for run, other in zip(runs, of[split], strict=True):
-            if (first.ids, first.classes, first.labels.tolist()) != (
-                other.ids,
-                other.classes,
-                other.labels.tolist(),
-            ):
+            if first.classes != other.classes:
+                raise InputError(
+                    "Expected the same classes in all runs. Received: "
+                    f"{', '.join(first.classes)} in {runs[0]}, "
+                    f"{', '.join(other.classes)} in {run}"
+                )
+            if first.ids != other.ids:
                 common = len({*first.ids} & {*other.ids})
                 raise InputError(
-                    f"Expected the same {split} videos with the same classes "
-                    f"in all runs. Received: {len(first.ids)} in {runs[0]}, "
-                    f"{len(other.ids)} in {run}, {common} of them in both"
+                    f"Expected the same {split} videos in all runs. Received: "
+                    f"{len(first.ids)} in {runs[0]}, {len(other.ids)} in "
+                    f"{run}, {common} of them in both"
+                )
+            differ = np.flatnonzero(first.labels != other.labels)
+            if len(differ):
+                raise InputError(
+                    "Expected the same class of a video in all runs. "
+                    f"Received: others in {runs[0]} and {run} for "
+                    f"{len(differ)} {split} videos, as "
+                    f"{first.ids[differ[0]]!r}"
                 )
     weights = fusion_weights(of["validation"])
     fused = {

@@ -6,11 +6,15 @@ import io
 import pathlib
 from typing import Literal
 
+import numpy as np
+
 from video_repr import visualization
+from video_repr.data.dataset import sha256
 from video_repr.data.draw import rng_of
 from video_repr.errors import InputError
 from video_repr.files import whole_file
 from video_repr.files import write_json
+from video_repr.models.classifier import block_starts
 from video_repr.transfer import baselines
 from video_repr.transfer.cells import Cells
 from video_repr.transfer.cells import go_on
@@ -19,6 +23,7 @@ from video_repr.transfer.cells import spread
 from video_repr.transfer.encoders import check_fits
 from video_repr.transfer.encoders import check_unseen
 from video_repr.transfer.encoders import load_encoder
+from video_repr.transfer.encoders import weights_sum
 from video_repr.transfer.finetune import FinetuneConfig
 from video_repr.transfer.finetune import Finetuner
 from video_repr.transfer.finetune import accuracy
@@ -56,6 +61,11 @@ class LabelCurve:
             raise InputError(
                 "Expected at least 2 seeds, for an interval. Received: "
                 f"{self.seeds}"
+            )
+        if not self.inverse_penalty > 0:
+            raise InputError(
+                "Expected an inverse_penalty above 0. Received: "
+                f"{self.inverse_penalty}"
             )
         if not self.per_class or any(
             k != "all" and k < 1 for k in self.per_class
@@ -101,11 +111,18 @@ class LabelCurve:
         Returns:
             The rows, see `rows`.
         """
-        shuffled_train, shuffled_test = _shuffled(train), _shuffled(test)
-        finetuner = Finetuner(encoder, len(train.classes), self.finetune)
+        block, stride = self.finetune.block, self.finetune.stride
+        shuffled_train = _shuffled(train, block, stride)
+        shuffled_test = _shuffled(test, block, stride)
+        classes = len(train.classes)
+        finetuner = Finetuner(encoder, classes, self.finetune)
+        # Their blocks do not overlap: each is shuffled by itself.
+        of_shuffled = Finetuner(
+            encoder, classes, dataclasses.replace(self.finetune, stride=block)
+        )
 
         def fit(system, k, seed):
-            few, held_out, weights = train.few(k, seed), test, None
+            few, weights = train.few(k, seed), None
             if system == "mean_percept_probe":
                 return baselines.mean_percept_probe(
                     few, test, inverse_penalty=self.inverse_penalty
@@ -115,10 +132,11 @@ class LabelCurve:
                     few, test, inverse_penalty=self.inverse_penalty
                 )
             if system == "shuffled_frames":
-                few, held_out = shuffled_train.few(k, seed), shuffled_test
+                few = shuffled_train.few(k, seed)
+                return accuracy(of_shuffled.fit(few, seed), shuffled_test)
             if system == "random":
                 weights = random_weights(encoder, seed)
-            return accuracy(finetuner.fit(few, seed, weights), held_out)
+            return accuracy(finetuner.fit(few, seed, weights), test)
 
         cells = Cells(file)
         cells.fill(SYSTEMS, self.per_class, self.seeds, fit)
@@ -136,7 +154,9 @@ def rows(cells, per_class, seeds):
     Returns:
         A dict for each k: "k", "seeds", each system's `spread`, the
         `paired_gain` of the pretrained LSTM over the random one and, under
-        "over_mean_percept_probe", its `paired_gain` over that.
+        "over_mean_percept_probe", its `paired_gain` over that. The intervals
+        are over label subsets, for one pretraining; where k is "all" there is
+        one subset, and they are over fits alone.
     """
     return [
         {
@@ -183,6 +203,11 @@ def run_label_curve(curve, encoder, dataset, directory, split="test"):
     }
     train, held_out = curve.splits(dataset, split)
     pretrained = load_encoder(encoder)
+    # Others of the same names are not to go on with these.
+    about["sha256"] = {
+        "encoder": weights_sum(pretrained),
+        "dataset": sha256(pathlib.Path(dataset) / "info.json"),
+    }
     check_fits(pretrained, train)
     check_unseen(encoder, held_out, split)
     go_on(directory, about)
@@ -213,11 +238,15 @@ def to_csv(table):
     return file.getvalue()
 
 
-def _shuffled(videos):
-    return dataclasses.replace(
-        videos,
-        frames=tuple(
-            rng_of("shuffled", name).permutation(frames)
-            for name, frames in zip(videos.ids, videos.frames, strict=True)
-        ),
-    )
+def _shuffled(videos, length, stride):
+    """Blocks whose frames are shuffled, one after another."""
+    shuffled = []
+    for name, frames in zip(videos.ids, videos.frames, strict=True):
+        rng = rng_of("shuffled", name)
+        starts = block_starts(len(frames), length, stride)
+        shuffled.append(
+            np.concatenate(
+                [rng.permutation(frames[s : s + length]) for s in starts]
+            )
+        )
+    return dataclasses.replace(videos, frames=tuple(shuffled))

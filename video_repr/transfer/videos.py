@@ -64,6 +64,11 @@ class Videos:
         """
         if per_class == "all":
             return self
+        if per_class < 1:
+            raise InputError(
+                "Expected at least 1 labelled video of each class, or 'all'. "
+                f"Received: {per_class}"
+            )
         drawn = []
         for label, name in enumerate(self.classes):
             members = np.flatnonzero(self.labels == label)
@@ -136,13 +141,27 @@ def load_videos(dataset):
         A dict of `Videos` by split.
 
     Raises:
-        InputError: if it has no labels, a class has no video to train on, or
-            a group is in several splits.
+        InputError: if it has no labels, less than 2 classes, a class has no
+            video to train on, several crops of a video, or a group in several
+            splits.
     """
     dataset = ClipDataset(dataset)
     if not dataset.labels:
         raise InputError(
             f"Expected a dataset with labels. Received: {dataset.path}"
+        )
+    if len(dataset.labels) < 2:
+        raise InputError(
+            "Expected at least 2 classes. Received: "
+            f"{len(dataset.labels)} in {dataset.path}"
+        )
+    lost = sum(not source["clips"] for source in dataset.info["sources"])
+    if lost:
+        print(
+            f"{dataset.path}: {lost:,} of "
+            f"{len(dataset.info['sources']):,} videos gave no clip and are in "
+            "no number; failures.jsonl says why.",
+            flush=True,
         )
     found = {split: _videos(dataset, split) for split in dataset.info["splits"]}
     check_splits(found)
@@ -165,6 +184,12 @@ def _videos(dataset, split):
     unit = 255 if dataset.features.is_image else 1
     for name in ids:
         parts = sorted(records[name], key=lambda e: (e["start"], e["id"]))
+        if len({part["start"] for part in parts}) < len(parts):
+            raise InputError(
+                "Expected each part of a video once. Received: clips of "
+                f"{name!r} that begin at one time, as of several crops, in "
+                f"{dataset.path}"
+            )
         clip = np.concatenate([part["clip"] for part in parts])
         clip = clip.reshape(len(clip), -1).astype(np.float32)
         frames.append(clip / unit if unit != 1 else clip)
