@@ -11,8 +11,8 @@ import pytest
 
 from video_repr import InputError
 from video_repr import configs
+from video_repr.errors import DivergedError
 from video_repr.runs import Run
-from video_repr.training import DivergedError
 from video_repr.training import build_model
 from video_repr.training import pretrain
 

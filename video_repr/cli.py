@@ -11,6 +11,7 @@ from typing import Literal
 import tyro
 
 from video_repr import configs
+from video_repr.errors import DivergedError
 from video_repr.errors import InputError
 from video_repr.transfer import label_curve
 from video_repr.transfer.finetune import FinetuneConfig
@@ -24,10 +25,13 @@ class _Pretraining:
     """How an encoder of percepts is pretrained.
 
     Attributes:
+        skip_shorter: leave out videos that are shorter than a clip rather than
+            refuse them.
         model: what learns.
         training: how.
     """
 
+    skip_shorter: bool = False
     model: configs.ModelConfig = _PERCEPTS.model
     training: configs.TrainingConfig = _PERCEPTS.training
 
@@ -308,7 +312,11 @@ class ComparePretraining:
         from video_repr.transfer.comparison import DECODERS
         from video_repr.transfer.comparison import compare_pretraining
 
-        data = dataclasses.replace(_PERCEPTS.data, path=str(self.dataset))
+        data = dataclasses.replace(
+            _PERCEPTS.data,
+            path=str(self.dataset),
+            skip_shorter=self.pretraining.skip_shorter,
+        )
         table = compare_pretraining(
             self.curve,
             configs.DatasetRun(
@@ -338,8 +346,6 @@ def main(arguments=None):
         The exit code: 0 for success, 1 for a run that failed, 2 for input
         that cannot be used.
     """
-    from video_repr.training import DivergedError
-
     try:
         # A config refuses wrong values while it is made.
         command = tyro.cli(

@@ -10,6 +10,13 @@ class InputError(ValueError):
     """
 
 
+class DivergedError(RuntimeError):
+    """The loss became NaN or infinite.
+
+    The command line prints its message and exits with code 1.
+    """
+
+
 class MissingExtraError(InputError, ImportError):
     """A package that one of video_repr's extras installs is missing."""
 

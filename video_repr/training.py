@@ -15,6 +15,7 @@ from video_repr import runs
 from video_repr import visualization
 from video_repr.configs.data import Frames
 from video_repr.configs.data import data_of
+from video_repr.errors import DivergedError
 from video_repr.errors import InputError
 from video_repr.errors import extra
 from video_repr.evaluation import evaluate_run
@@ -24,10 +25,6 @@ from video_repr.files import write_json
 from video_repr.models import Decoder
 from video_repr.models import Encoder
 from video_repr.models import VideoSeq2Seq
-
-
-class DivergedError(RuntimeError):
-    """The loss became NaN or infinite."""
 
 
 def build_model(config):
@@ -155,18 +152,34 @@ def pretrain(config, directory, *, resume=False):
     config = data.config
     # Found broken now rather than after the training.
     data.test()
+    data.validation()
+    data.train(config.training.batch_size)
+    if started and run.videos_file.exists():
+        _same_videos(run, data)
     epoch, model = 0, None
     if started and run.last.exists():
         epoch, model = run.epochs(run.last), run.model(run.last)
     model = model or build_model(config)
     run.path.mkdir(parents=True, exist_ok=True)
     write_json(run.config_file, config.to_dict())
-    write_json(run.videos_file, data.videos())
+    if not started:
+        write_json(run.videos_file, data.videos())
     remove_partials(run.path)
     run.last.parent.mkdir(exist_ok=True)
     _fit(data, run, model, epoch)
     evaluate_run(run)
     return run
+
+
+def _same_videos(run, data):
+    """Refuses to go on with other videos under the same path."""
+    before, now = json.loads(run.videos_file.read_text()), data.videos()
+    if before != now:
+        raise InputError(
+            f"Expected the dataset that the run in {run.path} began with, or "
+            "a new directory. Received: one with other videos in its splits, "
+            f"{data.config.data.path}"
+        )
 
 
 def _same_config(run, config):

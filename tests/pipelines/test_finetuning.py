@@ -1,7 +1,9 @@
 """Finetuning, fusing and comparing, on datasets that a pipeline wrote."""
 
 import csv
+import dataclasses
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -15,9 +17,12 @@ from pipelines import import_features
 from video_repr import Encoder
 from video_repr import InputError
 from video_repr import cli
+from video_repr.configs.data import data_of
+from video_repr.runs import Run
 from video_repr.saved_model import export_run
 from video_repr.training import pretrain
 from video_repr.transfer.comparison import DECODERS
+from video_repr.transfer.encoders import check_unseen
 from video_repr.transfer.finetune import Finetuner
 from video_repr.transfer.predictions import Predictions
 from video_repr.transfer.predictions import predictions_file
@@ -215,7 +220,19 @@ def test_what_has_been_seen_is_no_test(pretrained, rng, tmp_path, capsys):
     # What is not pretrained has seen nothing.
     assert finetune(pretrained.path, turned, run, "--random") == 0
     assert "not checked" not in capsys.readouterr().out
-    bare = pretrained.export / "encoder.keras"
+    # Also under the names of another pipeline.
+    videos = load_videos(turned)["test"]
+    films = dataclasses.replace(
+        videos, ids=tuple(f"a/{name}.avi" for name in videos.ids)
+    )
+    with pytest.raises(InputError, match="pretrained on 8 of the 8"):
+        check_unseen(pretrained.path, films, "test")
+    check_unseen(
+        pretrained.path,
+        dataclasses.replace(films, ids=("c0/x.avi",) * 8),
+        "test",
+    )
+    bare = shutil.copy(pretrained.export / "encoder.keras", tmp_path)
     assert finetune(bare, turned, tmp_path / "bare") == 0
     assert "not checked for those" in capsys.readouterr().out
     # What is taken away knows what it has seen.
@@ -272,7 +289,8 @@ def test_other_encoders_are_refused(dataset, finetuned, tmp_path, capsys):
         (("--per-class", "0"), "at least 1 labelled video"),
         (("--per-class", "-1"), "at least 1 labelled video"),
         (("--per-class", "9"), "at least 9 videos of each class"),
-        (("--seed", "-1"), "a seed of at least 0"),
+        (("--seed", "-1"), "a seed from 0"),
+        (("--seed", str(2**32)), "a seed from 0"),
     ],
 )
 def test_numbers_that_are_refused(
@@ -337,6 +355,11 @@ def test_ways_of_pretraining(dataset, tmp_path, capsys, monkeypatch):
     assert [float(line["mean"]) for line in lines] == [
         row["mean"] for row in told["rows"]
     ]
+    # An autoencoder too sees one window of each of the 4 videos, not two.
+    run = Run(tmp_path / "all" / "autoencoder")
+    data = data_of(run.config())
+    assert data.test().shape[:2] == (4, 4)
+    assert run.config().data.window == 7
     branches = {
         name: set(
             keras.models.load_model(

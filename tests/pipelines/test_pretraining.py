@@ -76,6 +76,12 @@ def test_a_run_on_percepts_goes_on(percepts, tmp_path):
     )
     with pytest.raises(InputError, match=r"training\.schedule"):
         pretrain(shorter, whole.path, resume=True)
+    info = (percepts / "info.json").read_text()
+    turned = info.replace('"media_id": "c0"', '"media_id": "other"')
+    (percepts / "info.json").write_text(turned)
+    with pytest.raises(InputError, match="other videos in its splits"):
+        pretrain(config, whole.path, resume=True)
+    (percepts / "info.json").write_text(info)
     other = configs.load("demo")
     with pytest.raises(InputError, match="Expected the config of the run"):
         pretrain(other, whole.path, resume=True)

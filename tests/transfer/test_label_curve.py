@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from video_repr import Encoder
 from video_repr import InputError
+from video_repr.errors import DivergedError
 from video_repr.transfer.cells import Cells
 from video_repr.transfer.finetune import FinetuneConfig
 from video_repr.transfer.finetune import Finetuner
@@ -179,6 +180,14 @@ def test_every_fit_starts_anew(encoder, rng, dropout):
     zeros = [np.zeros_like(w) for w in before]
     other = finetuner.fit(train, seed=1, encoder_weights=zeros)
     assert np.abs(other.predict_videos(test.frames) - found).max() > 0
+
+
+def test_a_loss_that_is_not_finite(encoder, rng):
+    train = make_videos(rng, 6)
+    train.frames[0][:] = np.inf
+    config = dataclasses.replace(FAST, probe=None)
+    with pytest.raises(DivergedError, match="NaN or infinite in update"):
+        Finetuner(encoder, 3, config).fit(train, seed=0)
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -43,6 +43,9 @@ class DatasetConfig:
     Attributes:
         path: the directory.
         stride: frames from the start of a record's clip to that of the next.
+        window: frames of which a clip is the first; the clip's own when None.
+            Models that read and predict other numbers of frames see the same
+            windows by it.
         skip_shorter: leave out videos that are shorter than a clip rather than
             refuse them.
         validation_clips: number of clips of the validation split, at most.
@@ -51,6 +54,7 @@ class DatasetConfig:
 
     path: str
     stride: int = 8
+    window: int | None = None
     skip_shorter: bool = False
     validation_clips: int = 500
     test_clips: int = 1000
@@ -165,6 +169,7 @@ class Config:
             ("data", "validation_sequences"),
             ("data", "test_sequences"),
             ("data", "stride"),
+            ("data", "window"),
             ("data", "validation_clips"),
             ("data", "test_clips"),
             ("model", "input_frames"),

@@ -139,7 +139,7 @@ class DatasetData:
     def introduce(self):
         """What is trained on, in words."""
         clips = self.dataset.split("train")["clips"]
-        frames = self.config.model.clip_frames
+        frames = self._window
         short = sum(
             source["split"] == "train" and source["clip_frames"]["max"] < frames
             for source in self.dataset.info["sources"]
@@ -167,14 +167,23 @@ class DatasetData:
         splits = self.dataset.info["splits"]
         return "test" if "test" in splits else "validation"
 
+    @property
+    def _window(self):
+        frames = self.config.model.clip_frames
+        return max(frames, self.config.data.window or frames)
+
     def _clips(self, split, **options):
-        return self.dataset.clips(
+        frames = self.config.model.clip_frames
+        windows = self.dataset.clips(
             split,
-            clip_length=self.config.model.clip_frames,
+            clip_length=self._window,
             stride=self.config.data.stride,
             skip_shorter=self.config.data.skip_shorter,
             **options,
         )
+        if frames == self._window:
+            return windows
+        return windows.map(lambda window: window[:frames])
 
     def _some(self, split, count):
         clips = self._clips(split).as_numpy_iterator()

@@ -117,7 +117,8 @@ class ActionClassifier(keras.Model):
     def predict_videos(self, videos, batch_size=64):
         """Probabilities of videos of any lengths.
 
-        A video that is shorter than a block is one block by itself.
+        A video that is shorter than a block is one block, its last frame
+        held.
 
         Args:
             videos: a sequence of arrays `[time, ...]`.
@@ -129,27 +130,32 @@ class ActionClassifier(keras.Model):
         Raises:
             InputError: if there is no video, or one without frames.
         """
-        owners, blocks = {}, {}
-        for number, video in enumerate(videos):
-            for start in block_starts(len(video), self.block, self.stride):
-                cut = video[start : start + self.block]
-                blocks.setdefault(len(cut), []).append(cut)
-                owners.setdefault(len(cut), []).append(number)
+        blocks = [
+            (number, start)
+            for number, video in enumerate(videos)
+            for start in block_starts(len(video), self.block, self.stride)
+        ]
         if not blocks:
             raise InputError("Expected at least one video. Received: none")
         sums = np.zeros((len(videos), self.classes))
         counts = np.zeros(len(videos))
-        for length, cuts in blocks.items():
-            _frames.check_clips(np.stack(cuts[:1]), unit_range=False)
-            for first in range(0, len(cuts), batch_size):
-                part = np.stack(cuts[first : first + batch_size])
-                missing = batch_size - len(part)
-                # One shape, so that it is compiled once.
-                padding = [(0, missing)] + [(0, 0)] * (part.ndim - 1)
-                found = self.predict_on_batch(np.pad(part, padding))
-                rows = owners[length][first : first + batch_size]
-                np.add.at(sums, rows, found[: len(part)])
-                np.add.at(counts, rows, 1)
+        for first in range(0, len(blocks), batch_size):
+            rows = blocks[first : first + batch_size]
+            clips = np.stack(
+                [
+                    hold(videos[n][s : s + self.block], self.block)
+                    for n, s in rows
+                ]
+            )
+            _frames.check_clips(clips[:1], unit_range=False)
+            # One shape, so that it is compiled once.
+            padding = [(0, batch_size - len(rows))] + [(0, 0)] * (
+                clips.ndim - 1
+            )
+            found = self.predict_on_batch(np.pad(clips, padding))[: len(rows)]
+            owners = [number for number, _ in rows]
+            np.add.at(sums, owners, found)
+            np.add.at(counts, owners, 1)
         return sums / counts[:, None]
 
     def get_config(self):
@@ -175,6 +181,13 @@ class ActionClassifier(keras.Model):
 def clip_probabilities(logits):
     """The mean over the steps of a clip, `[batch, classes]`."""
     return ops.mean(ops.softmax(logits, axis=-1), axis=1)
+
+
+def hold(frames, length):
+    """Frames of at least that many, the last held until they are."""
+    return np.concatenate(
+        [frames, np.repeat(frames[-1:], max(0, length - len(frames)), axis=0)]
+    )
 
 
 def block_starts(frames, block, stride):

@@ -115,7 +115,12 @@ def go_on(directory, about):
     about = json.loads(json.dumps(about))
     config = directory / "config.json"
     if config.exists():
-        before = json.loads(config.read_text())
+        try:
+            before = json.loads(config.read_text())
+        except ValueError as error:
+            raise InputError(
+                f"Expected a whole {config}. Received: {error}"
+            ) from error
         others = sorted(k for k in about if before.get(k) != about[k])
         if before != about:
             raise InputError(

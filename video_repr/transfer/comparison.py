@@ -32,8 +32,9 @@ DECODERS = {
 def compare_pretraining(curve, pretraining, directory, split="test"):
     """Pretrains with each kind of decoders, and fits classifiers.
 
-    All read the same frames, learn for the same number of updates and are
-    fitted on the same labels. A run that is killed goes on where it was.
+    All read the same windows of the videos, learn for the same number of
+    updates and are fitted on the same labels. A run that is killed goes on
+    where it was.
 
     comparison.json, comparison.csv   the table
     cells.jsonl                       a line a fit
@@ -57,7 +58,10 @@ def compare_pretraining(curve, pretraining, directory, split="test"):
     directory = pathlib.Path(directory)
     train, held_out = curve.splits(pretraining.data.path, split)
     # Found too short now rather than when the settings are written.
-    data_of(pretraining).test()
+    data = data_of(pretraining)
+    data.train(pretraining.training.batch_size)
+    data.validation()
+    data.test()
     about = {
         "pretraining": pretraining.to_dict(),
         "split": split,
@@ -107,10 +111,17 @@ def compare_pretraining(curve, pretraining, directory, split="test"):
 def _pretrained(pretraining, name, directory):
     """The encoder of one way of pretraining, trained if it is not yet."""
     reconstruction, future = DECODERS[name]
+    model = pretraining.model
     config = dataclasses.replace(
         pretraining,
+        data=dataclasses.replace(
+            # An autoencoder needs no frames behind its input, and would see
+            # more of each video.
+            pretraining.data,
+            window=model.input_frames + model.future_frames,
+        ),
         model=dataclasses.replace(
-            pretraining.model, reconstruction=reconstruction, future=future
+            model, reconstruction=reconstruction, future=future
         ),
     )
     print(f"Pretraining: {name}", flush=True)

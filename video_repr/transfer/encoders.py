@@ -73,7 +73,8 @@ def check_fits(encoder, videos):
 def check_unseen(path, videos, split):
     """Refuses an encoder whose pretraining has seen videos.
 
-    Says so where it is not known what it has seen.
+    Says so where it is not known what it has seen. Names of files are the
+    same with and without their suffix and the folders that they lie in.
 
     Args:
         path: as for `load_encoder`.
@@ -84,8 +85,9 @@ def check_unseen(path, videos, split):
         InputError: naming one of them.
     """
     path = pathlib.Path(path)
+    directory = path if path.is_dir() else path.parent
     try:
-        learned_from = json.loads((path / "videos.json").read_text())
+        learned_from = json.loads((directory / "videos.json").read_text())
     except (OSError, ValueError):
         print(
             f"{path} does not say which videos it was pretrained on: not "
@@ -100,7 +102,14 @@ def check_unseen(path, videos, split):
         if of != split
         for name in names
     }
-    common = seen & set(videos.ids)
+    whole = {_parts(name) for name in seen}
+    ends = {parts[i:] for parts in whole for i in range(len(parts))}
+    common = [
+        name
+        for name in videos.ids
+        if _parts(name) in ends
+        or any(_parts(name)[i:] in whole for i in range(len(_parts(name))))
+    ]
     if common:
         raise InputError(
             "Expected an encoder that has not seen the videos that are held "
@@ -112,3 +121,7 @@ def check_unseen(path, videos, split):
         f"like one for {split}.",
         flush=True,
     )
+
+
+def _parts(name):
+    return pathlib.PurePosixPath(name).with_suffix("").parts

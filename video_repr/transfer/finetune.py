@@ -6,6 +6,7 @@ import pathlib
 import keras
 import numpy as np
 
+from video_repr.errors import DivergedError
 from video_repr.errors import InputError
 from video_repr.errors import extra
 from video_repr.files import whole_directory
@@ -195,33 +196,34 @@ class Finetuner:
             ]
         )
         if config.probe is not None:
-            self._probe(*videos.cut(blocks, config.block))
+            self._probe(videos, blocks)
         progress = keras.utils.Progbar(config.updates, verbose=verbose)
         for step in range(config.updates):
             rows = order[step * config.batch_size :][: config.batch_size]
             clips, labels = videos.cut([blocks[i] for i in rows], config.block)
+            # Both are means since they were reset.
+            model.reset_metrics()
             loss, accuracy = model.train_on_batch(clips, labels)
+            if not np.isfinite(loss):
+                raise DivergedError(
+                    f"The loss became NaN or infinite in update {step + 1}. A "
+                    "lower learning rate helps."
+                )
             if verbose:
-                # Both are means since the fit began.
-                model.reset_metrics()
                 progress.update(
                     step + 1, [("loss", loss), ("clip_accuracy", accuracy)]
                 )
         return model
 
-    def _probe(self, clips, labels):
+    def _probe(self, videos, blocks):
         """Starts the softmax from a logistic regression."""
-        outputs = np.concatenate(
-            [
-                keras.ops.mean(
-                    self.model.encoder(
-                        clips[i : i + _AT_ONCE], return_sequences=True
-                    )[0],
-                    axis=1,
-                )
-                for i in range(0, len(clips), _AT_ONCE)
-            ]
-        )
+        outputs, labels = [], []
+        for i in range(0, len(blocks), _AT_ONCE):
+            clips, of = videos.cut(blocks[i : i + _AT_ONCE], self.config.block)
+            sequence, _ = self.model.encoder(clips, return_sequences=True)
+            outputs.append(keras.ops.mean(sequence, axis=1))
+            labels.append(of)
+        outputs, labels = np.concatenate(outputs), np.concatenate(labels)
         # An encoder of zeros says nothing.
         scale = outputs.std() or 1.0
         probe = logistic_regression(self.config.probe)
@@ -284,6 +286,7 @@ def finetune(
     Raises:
         InputError: if the directory exists, or what is given does not fit
             together.
+        DivergedError: if the loss becomes NaN or infinite.
     """
     directory = pathlib.Path(directory)
     if directory.exists():
@@ -291,8 +294,10 @@ def finetune(
             f"Expected a new directory. Received: {str(directory)!r}, which "
             "exists"
         )
-    if seed < 0:
-        raise InputError(f"Expected a seed of at least 0. Received: {seed}")
+    if not 0 <= seed < 2**32:
+        raise InputError(
+            f"Expected a seed from 0 to 2**32 - 1. Received: {seed}"
+        )
     with extra("report"):
         # Needed for the figures, after the fit.
         import matplotlib  # noqa: F401

@@ -130,7 +130,7 @@ class Predictions:
                 tuple(classes),
                 np.array(columns, float).T.reshape(len(ids), len(classes)),
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, csv.Error) as error:
             raise InputError(
                 "Expected a finetuned run's predictions. Received: "
                 f"{path}: {error}"

@@ -3,12 +3,14 @@
 import dataclasses
 
 import numpy as np
+import tensorflow as tf
 
 from video_repr.data import ClipDataset
 from video_repr.data.action_lists import check_groups
 from video_repr.data.draw import rng_of
 from video_repr.errors import InputError
 from video_repr.models.classifier import block_starts
+from video_repr.models.classifier import hold
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,11 +121,10 @@ class Videos:
         Returns:
             `(clips, labels)`: `[blocks, length, features]` and `[blocks]`.
         """
-        clips = []
-        for number, start in blocks:
-            clip = self.frames[number][start : start + length]
-            held = np.repeat(clip[-1:], length - len(clip), axis=0)
-            clips.append(np.concatenate([clip, held]))
+        clips = [
+            hold(self.frames[number][start : start + length], length)
+            for number, start in blocks
+        ]
         return np.stack(clips), self.labels[[number for number, _ in blocks]]
 
 
@@ -163,7 +164,15 @@ def load_videos(dataset):
             "no number; failures.jsonl says why.",
             flush=True,
         )
-    found = {split: _videos(dataset, split) for split in dataset.info["splits"]}
+    try:
+        found = {
+            split: _videos(dataset, split) for split in dataset.info["splits"]
+        }
+    except tf.errors.OpError as error:
+        raise InputError(
+            f"Expected a dataset as it was written. Received: {dataset.path}: "
+            f"{error.message}"
+        ) from error
     check_splits(found)
     missing = set(range(len(dataset.labels))) - set(found["train"].labels)
     if missing:
@@ -183,7 +192,8 @@ def _videos(dataset, split):
     frames, labels, groups = [], [], []
     unit = 255 if dataset.features.is_image else 1
     for name in ids:
-        parts = sorted(records[name], key=lambda e: (e["start"], e["id"]))
+        # Taken out: all are held once.
+        parts = sorted(records.pop(name), key=lambda e: (e["start"], e["id"]))
         if len({part["start"] for part in parts}) < len(parts):
             raise InputError(
                 "Expected each part of a video once. Received: clips of "
