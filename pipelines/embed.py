@@ -1,6 +1,6 @@
 r"""Embeddings of clips, by an exported encoder.
 
-    python -m pipelines.embed --encoder runs/demo/export \
+    python -m pipelines.embed --encoder saved_models/demo/1 \
         --dataset data/moving_mnist/1 --output data/embeddings
 
 or, with films in place of a dataset, `--films films`, whose frames are

@@ -1,4 +1,5 @@
 import json
+import pathlib
 import re
 import shutil
 
@@ -144,17 +145,69 @@ def test_predict_a_film(run, tmp_path, rng, name, write):
         assert gif.n_frames == 4 + 3
 
 
-def test_export(run, capsys, tmp_path):
-    assert cli.main(["export", str(run.path)]) == 0
-    assert f"{run.export} written" in capsys.readouterr().out
-    assert {"saved_model.pb", "encoder.keras", "config.json"} <= {
-        p.name for p in run.export.iterdir()
-    }
-    # Again, over the old one; and elsewhere.
-    assert cli.main(["export", str(run.path)]) == 0
-    elsewhere = tmp_path / "deep" / "er"
-    assert cli.main(["export", str(run.path), f"--output={elsewhere}"]) == 0
-    assert (elsewhere / "saved_model.pb").is_file()
+def test_export(run, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for version in ("1", "2"):
+        assert cli.main(["export", str(run.path)]) == 0
+        directory = pathlib.Path("saved_models", run.path.name, version)
+        assert f"{directory} written" in capsys.readouterr().out
+        assert {p.name for p in directory.iterdir()} == {
+            "README.md",
+            "SHA256SUMS",
+            "assets",
+            "config.json",
+            "encoder.keras",
+            "fingerprint.pb",
+            "metrics.json",
+            "saved_model.pb",
+            "variables",
+            "videos.json",
+        }
+    # Over an old one; it says what it is.
+    terms = ["--license=CC-BY-4.0", "--data-license=Of mine.", "--limits=New."]
+    output = f"--output={directory}"
+    assert cli.main(["export", str(run.path), output, *terms]) == 0
+    capsys.readouterr()
+    card = (directory / "README.md").read_text()
+    metrics = json.loads((directory / "metrics.json").read_text())
+    for text in (
+        f"# {run.path.name} 2",
+        "license: cc-by-4.0",
+        "[batch, time, 16, 16]",
+        "float32, pixels in [0, 1]",
+        "the reversed clip of 4 frames and the 3 frames after it",
+        "On 10 test sequences of Moving MNIST",
+        f"| {metrics['future']['bce_sum_per_frame']:,.3f} |",
+        "- Weights: CC-BY-4.0.",
+        "- Data: Of mine.",
+        "New.",
+    ):
+        assert text in card, card
+    # What it predicts is what the checkpoint predicts.
+    of_run = json.loads(run.evaluation_file.read_text())
+    for name in ("bce_sum_per_frame", "mse_sum_per_frame", "ssim"):
+        np.testing.assert_allclose(
+            metrics["future"]["per_step"][name],
+            of_run["future"]["per_step"][name],
+            rtol=1e-4,
+        )
+    assert metrics["baselines"] == of_run["baselines"]
+    assert metrics["measured_on"] == "the exported SavedModel"
+    before = files_in(directory)
+    assert cli.main(["evaluate", str(directory)]) == 0
+    printed = capsys.readouterr().out
+    assert f"{metrics['future']['bce_sum_per_frame']:.3f}" in printed
+    assert files_in(directory) == before
+
+
+def test_export_of_what_predicts_no_future(autoencoder, tmp_path):
+    out = tmp_path / "out"
+    export = ["export", str(autoencoder.path), f"--output={out}"]
+    assert cli.main(export) == 0
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["measured_on"] == "the run's checkpoint"
+    assert "encoder's reconstruction" in (out / "README.md").read_text()
+    assert cli.main(["evaluate", str(out)]) == 2
 
 
 def test_help_names_every_config_and_every_command(capsys):

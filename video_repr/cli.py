@@ -13,6 +13,7 @@ import tyro
 from video_repr import configs
 from video_repr.errors import DivergedError
 from video_repr.errors import InputError
+from video_repr.model_card import Terms
 from video_repr.transfer import label_curve
 from video_repr.transfer.finetune import FinetuneConfig
 
@@ -77,8 +78,10 @@ class Pretrain:
 class Evaluate:
     """Evaluate a run's best checkpoint; rewrite evaluation.json and figures.
 
+    Of an export, print how well it predicts the future; nothing is written.
+
     Attributes:
-        run: run directory.
+        run: run directory, or export.
         test_file: mnist_test_seq.npy or bouncing_mnist_test.npy to test on
             instead of the config's test set, all of its sequences.
     """
@@ -87,9 +90,14 @@ class Evaluate:
     test_file: str | None = None
 
     def __call__(self):
+        from video_repr import artefact
         from video_repr.evaluation import evaluate_run
+        from video_repr.evaluation.export import evaluate_export
         from video_repr.runs import Run
 
+        if artefact.is_export(self.run):
+            _print_scores(evaluate_export(self.run, self.test_file))
+            return
         run = Run(self.run)
         evaluate_run(run, self.test_file)
         _print_evaluation(run)
@@ -121,21 +129,27 @@ class Predict:
 
 @dataclasses.dataclass(frozen=True)
 class Export:
-    """Export a run's encoder as a SavedModel and as .keras.
+    """Export a run's encoder as a SavedModel and as .keras, with a card.
 
     Attributes:
         run: run directory.
-        output: directory to write; RUN/export when left out.
+        output: directory to write, .../NAME/VERSION; when left out the next
+            version in saved_models/, by the run's name.
+        terms: for the card.
     """
 
     run: Positional[pathlib.Path]
     output: pathlib.Path | None = None
+    terms: Annotated[Terms, tyro.conf.arg(name="")] = dataclasses.field(
+        default_factory=Terms
+    )
 
     def __call__(self):
+        from video_repr.export import export_run
         from video_repr.runs import Run
-        from video_repr.saved_model import export_run
 
-        print(f"{export_run(Run(self.run), self.output)} written.")
+        directory = export_run(Run(self.run), self.output, self.terms)
+        print(f"{directory} written.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -385,7 +399,11 @@ def main(arguments=None):
 
 
 def _print_evaluation(run):
-    evaluation = json.loads(run.evaluation_file.read_text())
+    _print_scores(json.loads(run.evaluation_file.read_text()))
+    print(f"Written to {run.path}: evaluation.json, figures/")
+
+
+def _print_scores(evaluation):
     rows = {
         branch: evaluation[branch]
         for branch in ("reconstruction", "future")
@@ -405,7 +423,6 @@ def _print_evaluation(run):
     for label, scores in rows.items():
         values = "".join(f"{scores[name]:>19.3f}" for name in names)
         print(f"{label:<28}{values}")
-    print(f"Written to {run.path}: evaluation.json, figures/")
 
 
 def _print_predictions(split, predictions):

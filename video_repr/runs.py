@@ -7,7 +7,6 @@
     tensorboard/       scalars and strips
     evaluation.json    the test set, read once
     figures/           strips, animation, error curve
-    export/            the encoder to take away
 
 `Run` knows these places; nothing else spells them.
 """
@@ -69,10 +68,6 @@ class Run:
     @property
     def figures(self):
         return self.path / "figures"
-
-    @property
-    def export(self):
-        return self.path / "export"
 
     def config(self):
         """The run's config.

@@ -30,6 +30,8 @@ class Patches:
         crops: clips that are cut at once from the same frames.
         whole: scale frames until their shorter side fits and cut the centre,
             rather than patches at random places.
+        shorter_side: pixels that the shorter side of frames is scaled to
+            before patches are cut; theirs when None.
         motion: leave out patches that move less than this from one frame to
             the next, a mean absolute difference in [0, 1].
     """
@@ -40,6 +42,7 @@ class Patches:
     grey: bool = False
     crops: int = 1
     whole: bool = False
+    shorter_side: int | None = None
     motion: float = 0.0
 
     def __post_init__(self):
@@ -59,6 +62,14 @@ class Patches:
             raise InputError(
                 f"Expected one crop of whole frames. Received: {self.crops}"
             )
+        if self.shorter_side is not None and (
+            self.whole or self.shorter_side < self.size
+        ):
+            raise InputError(
+                f"Expected a shorter_side of at least {self.size}, and not of "
+                f"whole frames. Received: {self.shorter_side}"
+                + (" of whole frames" if self.whole else "")
+            )
         if not 0 <= self.motion <= 1:
             raise InputError(
                 f"Expected motion from 0 to 1. Received: {self.motion}"
@@ -75,9 +86,10 @@ class Patches:
         frames, patches, key, start = 0, None, None, 0.0
         still = too_small = run = longest = 0
         scale, convert = decode.reformatter(), decode.reformatter()
+        shorter_side = self.size if self.whole else self.shorter_side
         for span, seconds, frame in self.frames.read(source, decoded):
-            if self.whole:
-                frame = self._scaled(frame, scale)
+            if shorter_side is not None:
+                frame = _scaled(frame, shorter_side, scale)
             if min(frame.width, frame.height) < self.size:
                 too_small += 1
                 continue
@@ -136,14 +148,6 @@ class Patches:
                 f"{self.clip_frames}"
             )
 
-    def _scaled(self, frame, scale):
-        factor = self.size / min(frame.width, frame.height)
-        width, height = (
-            max(self.size, round(side * factor))
-            for side in (frame.width, frame.height)
-        )
-        return scale.reformat(frame, width, height)
-
     def _places(self, source, number, frame):
         if self.whole:
             return (
@@ -155,6 +159,15 @@ class Patches:
             rng.integers(0, frame.height - self.size + 1, self.crops),
             rng.integers(0, frame.width - self.size + 1, self.crops),
         )
+
+
+def _scaled(frame, shorter_side, scale):
+    factor = shorter_side / min(frame.width, frame.height)
+    width, height = (
+        max(shorter_side, round(side * factor))
+        for side in (frame.width, frame.height)
+    )
+    return scale.reformat(frame, width, height)
 
 
 def motion_of(clip):

@@ -18,8 +18,8 @@ from video_repr import Encoder
 from video_repr import InputError
 from video_repr import cli
 from video_repr.configs.data import data_of
+from video_repr.export import export_run
 from video_repr.runs import Run
-from video_repr.saved_model import export_run
 from video_repr.training import pretrain
 from video_repr.transfer.comparison import DECODERS
 from video_repr.transfer.encoders import check_unseen
@@ -44,7 +44,7 @@ def dataset(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pretrained(dataset, tmp_path_factory):
     run = pretrain(run_on(dataset), tmp_path_factory.mktemp("pre") / "run")
-    export_run(run)
+    export_run(run, run.path / "export")
     return run
 
 
@@ -127,7 +127,7 @@ print(json.dumps({
 def test_encoders_from_everywhere(pretrained, dataset, tmp_path):
     """A run, its export and the .keras file beside it are the same."""
     said = []
-    export = pretrained.export
+    export = pretrained.path / "export"
     for number, encoder in enumerate(
         (pretrained.path, export, export / "encoder.keras")
     ):
@@ -232,11 +232,11 @@ def test_what_has_been_seen_is_no_test(pretrained, rng, tmp_path, capsys):
         dataclasses.replace(films, ids=("c0/x.avi",) * 8),
         "test",
     )
-    bare = shutil.copy(pretrained.export / "encoder.keras", tmp_path)
+    bare = shutil.copy((pretrained.path / "export") / "encoder.keras", tmp_path)
     assert finetune(bare, turned, tmp_path / "bare") == 0
     assert "not checked for those" in capsys.readouterr().out
     # What is taken away knows what it has seen.
-    assert finetune(pretrained.export, turned, tmp_path / "new") == 2
+    assert finetune(pretrained.path / "export", turned, tmp_path / "new") == 2
     assert "has not seen the videos" in capsys.readouterr().err
 
 

@@ -114,6 +114,27 @@ def test_whole_frames(cut, films, tmp_path):
     assert cut("--whole", "--crops", 2, out=tmp_path / "two" / "1") == 2
 
 
+def test_frames_scaled_before_patches_are_cut(cut, films, tmp_path):
+    """What is cut lies somewhere in the scaled frame."""
+    assert cut("--shorter-side", 20) == 0
+    for example in read_all(tmp_path / "cut/1"):
+        film = read_clip(
+            films / example["media_id"].decode(), size=20, grey=False
+        )
+        # That is the middle 20 of 24 columns: places are further apart than
+        # scaled frames differ.
+        start = round(example["start"] / 1e6 * 10)
+        windows = np.lib.stride_tricks.sliding_window_view(
+            film[start].astype(int), (16, 12, 3)
+        )
+        differences = np.abs(windows - example["clip"][0][:, 2:14])
+        assert differences.mean(axis=(-3, -2, -1)).min() < 14
+    refused = tmp_path / "refused" / "1"
+    assert cut("--shorter-side", 15, out=refused) == 2
+    assert cut("--shorter-side", 20, "--whole", out=refused) == 2
+    assert not refused.exists()
+
+
 def test_spans_of_films_that_begin_late(cut, films, tmp_path):
     """As those that a camera cuts out of a long recording."""
     late = tmp_path / "late"

@@ -17,8 +17,8 @@ from video_repr import VideoSeq2Seq
 from video_repr import cli
 from video_repr import configs
 from video_repr.data import ClipDataset
+from video_repr.export import export_run
 from video_repr.prediction import predict_clip
-from video_repr.saved_model import export_run
 from video_repr.training import pretrain
 from video_repr.transfer.encoders import load_encoder
 
@@ -53,7 +53,7 @@ def test_percepts(percepts, tmp_path, output):
         evaluation["future"]["half_sse_per_frame"], rel=1e-4
     )
     # Raw percepts go into what is taken away.
-    exported = tf.saved_model.load(export_run(run))
+    exported = tf.saved_model.load(export_run(run, run.path / "export"))
     np.testing.assert_allclose(
         exported(clips[:, :4]), model.encoder(clips[:, :4])[-1][0], atol=1e-5
     )
@@ -200,8 +200,8 @@ def test_from_percepts_to_a_label_curve(percepts, tmp_path, capsys):
     assert cli.main(command) == 2
     assert "an encoder of frames of 6 values" in capsys.readouterr().err
     # From an export, the same encoder.
-    export_run(run)
+    export_run(run, run.path / "export")
     np.testing.assert_array_equal(
-        load_encoder(run.export).get_weights()[0],
+        load_encoder(run.path / "export").get_weights()[0],
         run.model().encoder.get_weights()[0],
     )

@@ -31,16 +31,7 @@ def evaluate_run(run, test_file=None):
     Raises:
         InputError: if the run or the test set cannot be read.
     """
-    config = run.config()
-    if test_file is not None:
-        if isinstance(config.data, configs.DatasetConfig):
-            raise InputError(
-                "Expected a run on Moving MNIST for a test file of it. "
-                f"Received: {run.path}, which learned from {config.data.path}"
-            )
-        config = dataclasses.replace(
-            config, data=dataclasses.replace(config.data, test_file=test_file)
-        )
+    config = with_test_file(run.config(), test_file, run.path)
     model = run.model()
     data = data_of(config)
     clips = data.test()
@@ -52,6 +43,28 @@ def evaluate_run(run, test_file=None):
         write_figures(figures, model, clips, evaluation)
     write_json(run.evaluation_file, evaluation)
     return evaluation
+
+
+def with_test_file(config, test_file, path):
+    """A config that is tested on a file, or as it is.
+
+    Args:
+        config: a `configs.Config`.
+        test_file: a published Moving MNIST test file, or None.
+        path: of what the config belongs to.
+
+    Raises:
+        InputError: if it did not learn from Moving MNIST.
+    """
+    if test_file is None:
+        return config
+    if isinstance(config.data, configs.DatasetConfig):
+        raise InputError(
+            "Expected a run on Moving MNIST for a test file of it. "
+            f"Received: {path}, which learned from {config.data.path}"
+        )
+    data = dataclasses.replace(config.data, test_file=test_file)
+    return dataclasses.replace(config, data=data)
 
 
 def write_figures(directory, model, clips, evaluation):

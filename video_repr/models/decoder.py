@@ -51,7 +51,8 @@ class Decoder(SavesRandomState, keras.layers.Layer):
 
     Call arguments:
         states: `[[h, c], ...]`, a pair a layer, as the encoder returns them.
-        steps: number of frames, an integer of at least 1.
+        steps: number of frames, at least 1; a tensor of at least 2 where it
+            is not known yet.
         truth: `[batch, steps, output_dim]`, the frames to predict. A
             conditional decoder needs them in training; nobody else reads
             them.
@@ -151,7 +152,7 @@ class Decoder(SavesRandomState, keras.layers.Layer):
             )
 
     def call(self, states, steps, truth=None, training=False):
-        if steps < 1:
+        if isinstance(steps, int) and steps < 1:
             raise ValueError(
                 f"A decoder unrolls at least 1 step. Received: steps={steps}"
             )
@@ -237,7 +238,7 @@ class Decoder(SavesRandomState, keras.layers.Layer):
     def _run_by_itself(self, states, steps):
         """Transition by transition, each from the decoder's frame before."""
         frame, outputs = self._start(states, training=False)
-        if self._transitions(steps):
+        if not isinstance(steps, int) or self._transitions(steps):
             rolled = recurrence.roll_out(
                 frame,
                 self._cast(states),

@@ -7,6 +7,7 @@ import pathlib
 import keras
 import numpy as np
 
+from video_repr import artefact
 from video_repr.errors import InputError
 from video_repr.models import Encoder
 from video_repr.runs import Run
@@ -30,10 +31,13 @@ def load_encoder(path):
             "Expected a run, an export or an encoder's .keras file. Received: "
             f"{str(path)!r}, which does not exist"
         )
-    exported = path / "encoder.keras"
-    if path.is_dir() and not exported.is_file():
+    if artefact.is_export(path):
+        artefact.check(path)
+        file = path / "encoder.keras"
+    elif path.is_dir():
         return Run(path).model().encoder
-    file = exported if path.is_dir() else path
+    else:
+        file = path
     try:
         found = keras.models.load_model(file)
     except Exception as error:

@@ -1,0 +1,318 @@
+"""What others do with an export, each in a process of its own."""
+
+import json
+import subprocess
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from video_repr import Decoder
+from video_repr import Encoder
+from video_repr.saved_model import export_encoder
+
+FRAMES = 6
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """An export, and clips with what the encoder makes of them."""
+    keras.utils.set_random_seed(0)
+    encoder = Encoder((5, 6))
+    encoder.build((None, None, 4, 4))
+    future = Decoder((5, 6), 16)
+    future.build()
+    folder = tmp_path_factory.mktemp("export")
+    directory = folder / "encoder"
+    export_encoder(
+        encoder,
+        directory,
+        (4, 4),
+        future=future,
+        input_frames=FRAMES,
+        pixels=True,
+    )
+    clips = np.random.default_rng(0).random((6, FRAMES, 4, 4), np.float32)
+    sequence, states = encoder(clips, return_sequences=True)
+    frames = future.to_frames(future(states, steps=9))
+    (h_1, c_1), (h_2, c_2) = states
+    np.savez(
+        folder / "a.npz",
+        clips=clips,
+        sequence=sequence,
+        **{"h_1": h_1, "c_1": c_1, "h_2": h_2, "c_2": c_2},
+        frames=np.reshape(frames, (6, 9, 4, 4)),
+    )
+    return directory, folder / "a.npz"
+
+
+@pytest.fixture(scope="module")
+def saved(exported):
+    return tf.saved_model.load(str(exported[0]))
+
+
+@pytest.fixture
+def take(exported, fresh_process):
+    """Runs source that finds `path`, `a`, `clips` and `close`."""
+
+    def run(source, *arguments, **options):
+        return fresh_process(
+            "import sys\n"
+            "import numpy as np\n"
+            "path, a = sys.argv[1], dict(np.load(sys.argv[2]))\n"
+            "clips = a['clips']\n"
+            "def close(x, y): np.testing.assert_allclose(x, y, atol=1e-6)\n"
+            + source,
+            *exported,
+            *arguments,
+            **options,
+        )
+
+    return run
+
+
+def test_tensorflow(take):
+    take(
+        "import tensorflow as tf\n"
+        "m = tf.saved_model.load(path)\n"
+        "assert 'video_repr' not in sys.modules\n"
+        "x, s, want = clips, m.signatures, a['sequence']\n"
+        "close(m(x), want[:, -1])\n"
+        "close(m.unrolled(x), want[:, -1])\n"
+        "close(m(x.reshape(6, 6, 16)), want[:, -1])\n"
+        "close(s['serving_default'](clips=x)['features'], want[:, -1])\n"
+        "close(s['encode'](clips=x)['features'], want[:, -1])\n"
+        "close(s['sequence'](clips=x)['features'], want)\n"
+        "states = s['states'](clips=x)\n"
+        "assert sorted(states) == ['c_1', 'c_2', 'h_1', 'h_2']\n"
+        "for name in states: close(states[name], a[name])\n"
+        "predict = s['predict_future']\n"
+        "for n in (1, 2, 9):\n"
+        "    frames = predict(steps=tf.constant(n), **states)['frames']\n"
+        "    close(frames, a['frames'][:, :n])\n"
+        "assert m.regularization_losses == []\n"
+        "for model in (m, m.unrolled):\n"
+        "    variables = model.trainable_variables\n"
+        "    before = [v.numpy() for v in variables]\n"
+        "    assert len(before) == 8\n"
+        "    with tf.GradientTape() as tape:\n"
+        "        loss = tf.reduce_sum(model(x, training=True) ** 2)\n"
+        "    for v, g in zip(variables, tape.gradient(loss, variables)):\n"
+        "        v.assign_sub(g)\n"
+        "    for v, old in zip(variables, before):\n"
+        "        assert not np.array_equal(v.numpy(), old), v.name\n"
+        "assert not np.allclose(m(x), want[:, -1])\n"
+        # The same variables.
+        "close(m(x), m.unrolled(x))\n"
+    )
+
+
+def test_frame_by_frame(take):
+    take(
+        "import tensorflow as tf\n"
+        "m = tf.saved_model.load(path)\n"
+        "step = m.signatures['step']\n"
+        "specs = step.structured_input_signature[1]\n"
+        "states = {name: tf.zeros((6, spec.shape[1]))\n"
+        "          for name, spec in specs.items() if name != 'frame'}\n"
+        "for t in range(clips.shape[1]):\n"
+        "    states = step(frame=clips[:, t], **states)\n"
+        "    close(states['h_2'], a['sequence'][:, t])\n"
+        "for name in states: close(states[name], a[name])\n"
+    )
+
+
+def test_hub(take):
+    take(
+        "import tensorflow_hub as hub\n"
+        "close(hub.load(path)(clips), a['sequence'][:, -1])\n"
+        "assert 'video_repr' not in sys.modules\n"
+    )
+
+
+def test_hub_layer(take):
+    take(
+        "import tensorflow_hub as hub, tf_keras\n"
+        "layer = hub.KerasLayer(path, trainable=True)\n"
+        "model = tf_keras.Sequential(\n"
+        "    [tf_keras.Input(clips.shape[1:]), layer,\n"
+        "     tf_keras.layers.Dense(2)])\n"
+        "close(layer(clips), a['sequence'][:, -1])\n"
+        "loss = tf_keras.losses.SparseCategoricalCrossentropy(True)\n"
+        "model.compile('adam', loss)\n"
+        "before = [v.numpy() for v in layer.trainable_variables]\n"
+        "assert len(before) == 8\n"
+        "model.fit(clips, np.arange(6) % 2, verbose=0)\n"
+        "for v, old in zip(layer.trainable_variables, before):\n"
+        "    assert not np.array_equal(v.numpy(), old), v.name\n"
+        "assert 'video_repr' not in sys.modules\n"
+    )
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_keras_layer(take, jit):
+    """Fine-tuned, saved, loaded, frozen."""
+    take(
+        "import keras\n"
+        "from video_repr import SavedModelEncoder\n"
+        "jit = sys.argv[3] == 'True'\n"
+        "layer = SavedModelEncoder(path, unroll=jit)\n"
+        "close(layer(clips), a['sequence'][:, -1])\n"
+        "close(layer(clips.reshape(6, 6, 16)), a['sequence'][:, -1])\n"
+        "inputs = keras.Input(clips.shape[1:])\n"
+        "outputs = keras.layers.Dense(2)(layer(inputs))\n"
+        "model = keras.Model(inputs, outputs)\n"
+        "loss = keras.losses.SparseCategoricalCrossentropy(True)\n"
+        "def fit():\n"
+        "    before = layer.get_weights()\n"
+        "    model.compile('adam', loss, jit_compile=jit)\n"
+        "    model.fit(clips, np.arange(6) % 2, verbose=0)\n"
+        "    return [not np.array_equal(x, y)\n"
+        "            for x, y in zip(before, layer.get_weights())]\n"
+        "assert fit() == [True] * 8\n"
+        "model.save('m.keras')\n"
+        "close(keras.models.load_model('m.keras')(clips), model(clips))\n"
+        "layer.trainable = False\n"
+        "assert fit() == [False] * 8\n",
+        jit,
+    )
+
+
+def test_keras_file(take):
+    take(
+        "import keras, video_repr\n"
+        "encoder = keras.models.load_model(path + '/encoder.keras')\n"
+        "close(encoder(clips)[-1][0], a['sequence'][:, -1])\n"
+    )
+    told = take(
+        "import keras\nkeras.models.load_model(path + '/encoder.keras')\n",
+        expect=1,
+    )
+    last = told.splitlines()[-1]
+    assert "Could not locate class 'Encoder'" in last
+    assert "make sure they are all imported" in last
+    assert "video_repr.models.encoder" in last
+
+
+def test_both_are_finetuned_alike(take):
+    """The SavedModel, unrolled or not, and the .keras file."""
+    take(
+        "import keras\n"
+        "from video_repr import ActionClassifier, SavedModelEncoder\n"
+        "def finetuned(encoder, jit):\n"
+        "    model = ActionClassifier(encoder, 3)\n"
+        "    model.build(clips.shape)\n"
+        "    kernel = model.trainable_variables[-2]\n"
+        "    kernel.assign(np.sin(np.arange(18)).reshape(kernel.shape))\n"
+        "    model.compile(keras.optimizers.Adam(0.01), jit_compile=jit)\n"
+        "    model.fit(clips, np.arange(6) % 3, epochs=5, shuffle=False,\n"
+        "              verbose=0)\n"
+        "    return encoder.get_weights()\n"
+        "of = keras.models.load_model(path + '/encoder.keras')\n"
+        "start = of.get_weights()\n"
+        "want = finetuned(of, True)\n"
+        "for unroll in (False, True):\n"
+        "    found = finetuned(SavedModelEncoder(path, unroll), unroll)\n"
+        "    assert len(found) == len(want) == 8\n"
+        "    for x, y, z in zip(found, want, start):\n"
+        "        assert np.abs(y - z).max() > 0.01\n"
+        "        np.testing.assert_allclose(x, y, atol=1e-4)\n"
+    )
+
+
+def test_beam(take):
+    """Beam's own handler, of whose Keras files a SavedModel is none."""
+    take(
+        "import apache_beam as beam, tensorflow as tf\n"
+        "from apache_beam.ml.inference.base import RunInference\n"
+        "from apache_beam.ml.inference.tensorflow_inference import (\n"
+        "    TFModelHandlerTensor)\n"
+        "from apache_beam.options.pipeline_options import PipelineOptions\n"
+        "from apache_beam.testing.util import assert_that\n"
+        "class Handler(TFModelHandlerTensor):\n"
+        "    def load_model(self):\n"
+        "        return tf.saved_model.load(self._model_uri)\n"
+        "def check(results):\n"
+        "    assert len(results) == 6\n"
+        "    for result in results:\n"
+        "        i = [np.array_equal(result.example, x)\n"
+        "             for x in clips].index(True)\n"
+        "        close(result.inference, a['sequence'][i, -1])\n"
+        "with beam.Pipeline('FnApiRunner', PipelineOptions([])) as p:\n"
+        "    found = (p | beam.Create([tf.constant(x) for x in clips])\n"
+        "             | RunInference(Handler(path)))\n"
+        "    assert_that(found, check)\n"
+        "assert 'video_repr' not in sys.modules\n"
+    )
+
+
+def test_json_of_tensorflow_serving(exported, take, tmp_path):
+    """Its REST format, by the signature that its server would read."""
+    clips = np.load(exported[1])["clips"]
+    rows = {"instances": clips.tolist()}
+    (tmp_path / "request.json").write_text(json.dumps(rows))
+    take(
+        "import json\n"
+        "import tensorflow as tf\n"
+        "from tensorflow.core.protobuf import saved_model_pb2\n"
+        "saved = saved_model_pb2.SavedModel()\n"
+        "saved.ParseFromString(open(path + '/saved_model.pb', 'rb').read())\n"
+        "[graph] = saved.meta_graphs\n"
+        "assert list(graph.meta_info_def.tags) == ['serve']\n"
+        "signature = graph.signature_def['serving_default']\n"
+        "assert signature.method_name == 'tensorflow/serving/predict'\n"
+        # With one input and one output, rows need not name them.
+        "[(name, given)] = signature.inputs.items()\n"
+        "[(output, found)] = signature.outputs.items()\n"
+        "assert (name, output) == ('clips', 'features')\n"
+        "sizes = [d.size for d in given.tensor_shape.dim]\n"
+        "assert sizes == [-1, -1, 4, 4]\n"
+        "assert found.tensor_shape.dim[0].size == -1\n"
+        "rows = json.load(open('request.json'))['instances']\n"
+        "x = tf.constant(rows, tf.as_dtype(given.dtype))\n"
+        "serve = tf.saved_model.load(path).signatures['serving_default']\n"
+        "answer = serve(**{name: x})[output].numpy().tolist()\n"
+        "text = json.dumps({'predictions': answer})\n"
+        "got = json.loads(text)['predictions']\n"
+        "close(got, a['sequence'][:, -1])\n"
+    )
+
+
+def test_sums_are_those_of_a_common_tool(exported):
+    done = subprocess.run(
+        ["sha256sum", "--check", "--strict", "SHA256SUMS"],
+        cwd=exported[0],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "saved_model.pb: OK" in done.stdout
+
+
+def sequence_of(saved, clips):
+    return saved.signatures["sequence"](clips=tf.constant(clips))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda x: x * 255, "Expected pixels in [0, 1]. Received: from"),
+        (lambda x: x - 1, "Expected pixels in [0, 1]. Received: from"),
+        (lambda x: x + np.float32("nan"), "Expected finite values"),
+        (lambda x: x + np.float32("inf"), "Expected finite values"),
+    ],
+)
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda saved, x: saved(x),
+        lambda saved, x: saved.unrolled(x),
+        sequence_of,
+    ],
+)
+def test_values_that_it_refuses(saved, exported, damage, message, call):
+    clips = np.load(exported[1])["clips"]
+    with pytest.raises(tf.errors.InvalidArgumentError) as refused:
+        call(saved, damage(clips))
+    assert message in str(refused.value)

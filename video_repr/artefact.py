@@ -1,0 +1,120 @@
+"""The directory of an exported encoder, and whether it is whole.
+
+In it are
+
+    saved_model.pb, variables/   Reusable SavedModel
+    encoder.keras                for keras.models.load_model
+    config.json                  format, encoder, what made it, versions
+    videos.json                  the videos that it has learned from, by split
+    metrics.json                 how well it predicts, beside baselines
+    README.md                    model card
+    SHA256SUMS                   of all but the card, for sha256sum --check
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import pathlib
+
+from video_repr.errors import InputError
+from video_repr.files import write_json
+
+# Raised when what wrote an older one can no longer read it.
+FORMAT_VERSION = 1
+
+CARD = "README.md"
+_SUMS = "SHA256SUMS"
+
+
+def write_config(directory, encoder, **about):
+    """Writes config.json."""
+    write_json(
+        directory / "config.json",
+        {
+            "format_version": FORMAT_VERSION,
+            "encoder": encoder,
+            **about,
+            "versions": {
+                name: importlib.metadata.version(name)
+                for name in ("video_repr", "tensorflow", "keras")
+            },
+        },
+    )
+
+
+def seal(directory):
+    """Writes the sums of the files in a directory."""
+    lines = [
+        f"{_sum(path)}  {path.relative_to(directory).as_posix()}\n"
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and path.name not in (CARD, _SUMS)
+    ]
+    (directory / _SUMS).write_text("".join(lines))
+
+
+def is_export(directory):
+    """Whether a directory looks like an export, whole or not."""
+    return all(
+        (pathlib.Path(directory) / name).is_file()
+        for name in ("saved_model.pb", "encoder.keras", "config.json")
+    )
+
+
+def check(directory):
+    """Reads config.json of an export that is as it was written.
+
+    Returns:
+        A dict.
+
+    Raises:
+        InputError: if there is no export, a file is missing or altered, or
+            the format is newer than this package.
+    """
+    directory = pathlib.Path(directory)
+    if not (directory / "saved_model.pb").is_file():
+        raise InputError(
+            "Expected an export with saved_model.pb. Received: "
+            f"{str(directory)!r}"
+        )
+    try:
+        config = json.loads((directory / "config.json").read_text())
+        version = config["format_version"]
+        sums = (directory / _SUMS).read_text().splitlines()
+        lines = [line.split("  ", 1) for line in sums]
+        expected = {name: digest for digest, name in lines}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            "Expected an encoder that video_repr exported, with a readable "
+            f"config.json and {_SUMS}. Received: {str(directory)!r}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if version != FORMAT_VERSION:
+        raise InputError(
+            f"Expected an export of format version {FORMAT_VERSION}. "
+            f"Received: version {version!r} in {str(directory)!r}"
+            + (
+                ", of a newer video_repr than this"
+                if isinstance(version, int) and version > FORMAT_VERSION
+                else ""
+            )
+        )
+    for name, digest in expected.items():
+        try:
+            found = _sum(directory / name)
+        except OSError as error:
+            raise InputError(
+                f"Expected a whole export. Received: {str(directory)!r} "
+                f"without {name}: {error.strerror}"
+            ) from error
+        if found != digest:
+            raise InputError(
+                f"Expected an export as it was written. Received: "
+                f"{str(directory)!r}, whose {name} has been altered or cut "
+                "short"
+            )
+    return config
+
+
+def _sum(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,79 @@
+"""Evaluation of an exported encoder, as those who take it have it."""
+
+import types
+
+import keras
+import tensorflow as tf
+
+from video_repr import artefact
+from video_repr import configs
+from video_repr.configs.data import data_of
+from video_repr.errors import InputError
+from video_repr.evaluation.prediction import evaluate
+from video_repr.evaluation.run import with_test_file
+from video_repr.models import frames as _frames
+
+
+def evaluate_export(directory, test_file=None, sequences=None):
+    """Evaluates the future that a SavedModel predicts, on the test set.
+
+    Args:
+        directory: an export with a future decoder, of a run.
+        test_file: a published Moving MNIST test file to use instead of the
+            config's test set.
+        sequences: number of test sequences, the first; None for all.
+
+    Returns:
+        A dict like `evaluate`'s, with "data" as in evaluation.json.
+
+    Raises:
+        InputError: if the export cannot be used, or the test set not read.
+    """
+    about = artefact.check(directory)
+    if "run" not in about or not about["encoder"]["predicts_future"]:
+        raise InputError(
+            "Expected the export of a run with a future decoder. Received: "
+            f"{str(directory)!r}"
+        )
+    config = configs.from_dict(about["run"])
+    config = with_test_file(config, test_file, directory)
+    data = data_of(config)
+    clips = data.test()[:sequences]
+    model = _Exported(directory, config.model)
+    return {
+        **evaluate(model, clips, data.mean_frame()),
+        "data": {**data.describe(), "sequences": len(clips)},
+    }
+
+
+class _Exported:
+    """What `evaluate` asks of a `VideoSeq2Seq`, by an export's signatures."""
+
+    jit_compile = False
+
+    def __init__(self, directory, config):
+        # It owns the variables that its signatures only refer to.
+        self._saved = tf.saved_model.load(str(directory))
+        self._future_frames = config.future_frames
+        self.input_frames = config.input_frames
+        self.encoder = keras.models.load_model(directory / "encoder.keras")
+        self.decoders = {
+            "future": types.SimpleNamespace(output_kind=config.output)
+        }
+
+    def targets(self, clips):
+        end = self.input_frames + self._future_frames
+        return {"future": clips[:, self.input_frames : end]}
+
+    def __call__(self, clips, training):
+        signatures = self._saved.signatures
+        clips = _frames.scale(clips[:, : self.input_frames], "float32")
+        frames = signatures["predict_future"](
+            steps=tf.constant(self._future_frames),
+            **signatures["states"](clips=clips),
+        )["frames"]
+        if self.decoders["future"].output_kind != "logistic":
+            return {"future": self.encoder.scaled(frames)}
+        # Their logits are not exported.
+        frames = tf.clip_by_value(tf.cast(frames, tf.float64), 1e-12, 1 - 1e-8)
+        return {"future": tf.math.log(frames) - tf.math.log1p(-frames)}

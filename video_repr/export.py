@@ -1,0 +1,104 @@
+"""From a run to an artefact for others."""
+
+import json
+import pathlib
+
+from video_repr import artefact
+from video_repr.configs.data import data_of
+from video_repr.errors import InputError
+from video_repr.evaluation.export import evaluate_export
+from video_repr.files import whole_directory
+from video_repr.files import write_json
+from video_repr.model_card import Terms
+from video_repr.model_card import model_card
+from video_repr.saved_model import write_encoder
+
+
+def export_run(run, directory=None, terms=None, models="saved_models"):
+    """Exports the encoder of a run's best checkpoint.
+
+    The numbers of its card are measured on what is written, where it predicts
+    the future and the data are there; otherwise they are the checkpoint's.
+
+    Args:
+        run: a `runs.Run`.
+        directory: directory to write, .../NAME/VERSION; an export in it is
+            replaced. The next version of the run's name in `models` when
+            None.
+        terms: `model_card.Terms`, or None.
+        models: folder of exports, each NAME/VERSION.
+
+    Returns:
+        The directory.
+
+    Raises:
+        InputError: if the run cannot be read, or the directory is there and
+            is no export.
+    """
+    if directory is None:
+        directory = _next_version(
+            pathlib.Path(models) / run.path.absolute().name
+        )
+    directory = pathlib.Path(directory)
+    if directory.exists() and not artefact.is_export(directory):
+        raise InputError(
+            "Expected a new directory, or an export to replace. Received: "
+            f"{str(directory)!r}, which has other files"
+        )
+    config, model = run.config(), run.model()
+    updates = run.epochs(run.best) * config.training.steps_per_epoch
+    try:
+        data, missing = data_of(config).introduce(), None
+    except InputError as error:
+        data, missing = "no longer there", error
+    # As it was built: the dataset may be gone.
+    frame_shape = tuple(model.get_build_config()["input_shape"][2:])
+    with whole_directory(directory) as partial:
+        write_encoder(
+            model.encoder,
+            partial,
+            frame_shape,
+            future=model.decoders.get("future"),
+            input_frames=model.input_frames,
+            # Percepts have no height and width.
+            pixels=len(frame_shape) > 1,
+            run=config.to_dict(),
+            data=data,
+            updates=updates,
+        )
+        if run.videos_file.exists():
+            videos = json.loads(run.videos_file.read_text())
+            write_json(partial / "videos.json", videos)
+        metrics = _metrics(run, partial, model, missing)
+        if metrics is not None:
+            write_json(partial / "metrics.json", metrics)
+        about = json.loads((partial / "config.json").read_text())
+        name = " ".join(directory.absolute().parts[-2:])
+        (partial / artefact.CARD).write_text(
+            model_card(name, about, metrics, terms or Terms())
+        )
+        artefact.seal(partial)
+    return directory
+
+
+def _metrics(run, partial, model, missing):
+    if missing is None and "future" in model.decoders:
+        # To be measured it has to be whole.
+        artefact.seal(partial)
+        return {
+            "measured_on": "the exported SavedModel",
+            **evaluate_export(partial),
+        }
+    if not run.evaluation_file.exists():
+        return None
+    return {
+        "measured_on": "the run's checkpoint",
+        **json.loads(run.evaluation_file.read_text()),
+    }
+
+
+def _next_version(directory):
+    versions = [
+        int(path.name) for path in directory.glob("*") if path.name.isdecimal()
+    ]
+    return directory / str(max(versions, default=0) + 1)
