@@ -106,7 +106,7 @@ def test_a_layer_whose_dropout_draws(exported, rng):
 
 
 def test_it_is_finetuned_like_the_encoder(rng, tmp_path):
-    """Around a classifier, also under a policy of mixed precision."""
+    """Around a classifier, whose predictions add up to 1."""
     clips = rng.random((6, 7, 4, 4)).astype("float32")
     plain = Encoder((5, 6))
     plain.build(clips.shape)

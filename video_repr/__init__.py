@@ -53,6 +53,7 @@ from video_repr.models import Decoder
 from video_repr.models import Encoder
 from video_repr.models import VideoSeq2Seq
 from video_repr.saved_model import SavedModelEncoder
+from video_repr.saved_model import export_encoder
 
 __version__ = "0.1.0"
 
@@ -68,4 +69,5 @@ __all__ = [
     "PeepholeLSTMCell",
     "SavedModelEncoder",
     "VideoSeq2Seq",
+    "export_encoder",
 ]

@@ -1,5 +1,6 @@
 """Evaluation of an exported encoder, as those who take it have it."""
 
+import pathlib
 import types
 
 import keras
@@ -56,7 +57,9 @@ class _Exported:
         self._saved = tf.saved_model.load(str(directory))
         self._future_frames = config.future_frames
         self.input_frames = config.input_frames
-        self.encoder = keras.models.load_model(directory / "encoder.keras")
+        self.encoder = keras.models.load_model(
+            pathlib.Path(directory) / "encoder.keras"
+        )
         self.decoders = {
             "future": types.SimpleNamespace(output_kind=config.output)
         }

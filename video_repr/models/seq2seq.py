@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import operator
 
 import keras
 import numpy as np
@@ -320,6 +321,8 @@ class VideoSeq2Seq(keras.Model):
         clips = np.asarray(clips)
         self._check_clips(clips, "predict_future")
         clips = clips[:, : self.input_frames]
+        # NumPy's integers would be tensors inside.
+        steps = operator.index(steps)
         return np.concatenate(
             [
                 self._predict_future(

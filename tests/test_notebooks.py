@@ -1,0 +1,61 @@
+"""The notebooks of colab/, from the first cell to the last, at a small size."""
+
+import pathlib
+
+import nbclient
+import nbformat
+import pytest
+
+COLAB = pathlib.Path(__file__).parents[1] / "colab"
+# In place of the cell "parameters".
+SMALL = {
+    "01_moving_mnist": "UNITS, EPOCHS, STEPS, TEST_SEQUENCES = 16, 2, 2, 4",
+    "02_videos_to_dataset": (
+        'FILMS, FRAMES_A_FILM, UNITS, EPOCHS = "films", 60, 16, 1'
+    ),
+}
+
+
+def test_all_notebooks_are_executed():
+    assert sorted(SMALL) == [path.stem for path in sorted(COLAB.glob("*"))]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_notebook(name, tmp_path):
+    notebook = nbformat.read(COLAB / f"{name}.ipynb", as_version=4)
+    tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
+    assert ["install"] in tags
+    # Readers see outputs before they run anything.
+    assert any(cell.get("outputs") for cell in notebook.cells)
+    [parameters] = [i for i, t in enumerate(tags) if t == ["parameters"]]
+    notebook.cells[parameters].source = SMALL[name]
+    notebook.cells = [
+        cell
+        for cell, tag in zip(notebook.cells, tags, strict=True)
+        if tag != ["install"]
+    ]
+    nbclient.NotebookClient(
+        notebook,
+        timeout=300,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(tmp_path)}},
+    ).execute()
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_it_uses_the_public_api_only(name):
+    """What it imports from us is in an `__all__`."""
+    import ast
+    import importlib
+
+    notebook = nbformat.read(COLAB / f"{name}.ipynb", as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type != "code" or cell.source.startswith(("%", "!")):
+            continue
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith(
+                ("video_repr", "pipelines")
+            ):
+                module = importlib.import_module(node.module)
+                for imported in node.names:
+                    assert imported.name in module.__all__
