@@ -9,6 +9,7 @@ import tensorflow as tf
 from video_repr import artefact
 from video_repr.errors import InputError
 from video_repr.files import whole_directory
+from video_repr.layers import recurrence
 from video_repr.models import frames as _frames
 
 
@@ -82,8 +83,9 @@ def write_encoder(
         )
     encoder = _in_float32(encoder, (None, None, encoder.features))
     flat = (encoder.features,)
-    root = _reusable(encoder, None, {frame_shape, flat}, pixels)
-    signatures = _signatures(encoder, root.read, frame_shape, pixels)
+    with recurrence.for_executor():
+        root = _reusable(encoder, None, {frame_shape, flat}, pixels)
+        signatures = _signatures(encoder, root.read, frame_shape, pixels)
     if input_frames is not None:
         with _unrolled(encoder):
             # Many operations, and a file of megabytes for each shape.
@@ -94,10 +96,12 @@ def write_encoder(
         future = _in_float32(future)
         root.future = tf.train.Checkpoint()
         root.future.variables = [v.value for v in future.variables]
-        signatures["predict_future"] = _predict_future(
-            encoder, future, frame_shape
-        )
-    tf.saved_model.save(root, str(directory), signatures=signatures)
+        with recurrence.for_executor():
+            signatures["predict_future"] = _predict_future(
+                encoder, future, frame_shape
+            )
+    with _warnings_only(tf.get_logger()):
+        tf.saved_model.save(root, str(directory), signatures=signatures)
     encoder.save(directory / "encoder.keras")
     artefact.write_config(
         directory,
@@ -251,6 +255,17 @@ def _unrolled(encoder):
     finally:
         for lstm in encoder.lstms:
             lstm.unroll = encoder.unroll
+
+
+@contextlib.contextmanager
+def _warnings_only(logger):
+    # It would tell of a directory that is about to be renamed.
+    level = logger.level
+    logger.setLevel("WARNING")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _in_float32(layer, *shapes):

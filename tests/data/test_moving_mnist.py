@@ -201,3 +201,28 @@ def test_indices_that_cannot_be(indices):
     glyphs = np.ones((1, 4, 4), np.uint8)
     with pytest.raises(InputError, match="indices of sequences"):
         MovingMNIST(glyphs).sequences(indices)
+
+
+def test_motion_says_where_the_digits_are(glyphs):
+    mnist = MovingMNIST(glyphs, seed=4, digits=1, speed=(0.05, 0.2))
+    motion = mnist.motion(range(20))
+    for clip, which, positions in zip(
+        mnist.sequences(range(20)), motion.glyphs, motion.positions, strict=True
+    ):
+        for frame, [place] in zip(clip, positions, strict=True):
+            top, left = (36 * place).astype(int)
+            np.testing.assert_array_equal(
+                frame[top : top + 28, left : left + 28], glyphs[which[0]]
+            )
+    # A velocity is the way to the next frame, where no border is in between.
+    positions, velocities = motion.positions, motion.velocities
+    free = positions[:, :-1] + velocities[:, :-1]
+    inside = (free > 0) & (free < 1)
+    assert 0.5 < inside.mean() < 1
+    np.testing.assert_allclose(
+        positions[:, 1:][inside], free[inside], atol=1e-12
+    )
+    np.testing.assert_allclose(
+        np.linalg.norm(velocities[:, 0, 0], axis=-1).round(9),
+        np.linalg.norm(velocities[:, -1, 0], axis=-1).round(9),
+    )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from video_repr import PeepholeLSTM
 from video_repr import PeepholeLSTMCell
+from video_repr.layers import recurrence
 
 BATCH, TIME, FEATURES, UNITS = 3, 5, 4, 6
 
@@ -452,3 +453,39 @@ def test_an_empty_batch_gives_an_empty_result():
         empty = tf.zeros((0, TIME, FEATURES))
         sequence = tf.function(layer, jit_compile=jit)(empty)[0]
         assert sequence.shape == (0, TIME, UNITS)
+
+
+@pytest.mark.parametrize("from_zeros", [False, True])
+@pytest.mark.parametrize("features", [FEATURES, 0])
+def test_activations_are_those_of_the_call(features, from_zeros):
+    layer = make("loop", features)
+    x, h, c = inputs(features)
+    state = None if from_zeros else [h, c]
+    found = layer.activations(x, state)
+    sequence, _, last = layer(x, initial_state=state)
+    np.testing.assert_allclose(found["output"], sequence, atol=1e-6)
+    np.testing.assert_allclose(found["cell"][:, -1], last, atol=1e-6)
+    before = np.zeros_like(c) if from_zeros else c
+    before = np.concatenate([before[:, None], found["cell"][:, :-1]], axis=1)
+    # What each gate is for: only the right ones give the cells and outputs.
+    np.testing.assert_allclose(
+        found["forget_gate"] * before
+        + found["input_gate"] * found["cell_input"],
+        found["cell"],
+        atol=1e-6,
+    )
+    np.testing.assert_allclose(
+        found["output_gate"] * np.tanh(found["cell"]),
+        found["output"],
+        atol=1e-6,
+    )
+
+
+def test_rows_for_the_executor_give_what_columns_do():
+    layer = make("loop")
+    x, _, _ = inputs()
+    spec = tf.TensorSpec((None, None, FEATURES))
+    with recurrence.for_executor():
+        by_rows = tf.function(layer).get_concrete_function(spec)
+    for row, expected in zip(by_rows(tf.constant(x)), layer(x), strict=True):
+        np.testing.assert_allclose(row, expected, atol=1e-6)

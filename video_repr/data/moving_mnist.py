@@ -18,6 +18,23 @@ _DRAWS = 5
 
 
 @dataclasses.dataclass(frozen=True)
+class Motion:
+    """What the glyphs of n sequences are and do.
+
+    Attributes:
+        glyphs: index of each in `MovingMNIST.glyphs`, `[n, digits]`.
+        positions: row and column in units of the range of a glyph,
+            `[n, frames, digits, 2]`, in [0, 1].
+        velocities: what a position changes by until the next frame if it
+            meets no border, alike.
+    """
+
+    glyphs: np.ndarray
+    positions: np.ndarray
+    velocities: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
 class MovingMNIST:
     """Sequences of bouncing glyphs.
 
@@ -87,18 +104,14 @@ class MovingMNIST:
         Returns:
             uint8, `[len(indices), frames, size, size]`.
         """
-        indices = np.asarray(indices)
-        if indices.size and (
-            indices.dtype.kind not in "iu" or min(indices) < 0
-        ):
-            raise InputError(
-                "Expected indices of sequences, whole numbers of at least 0. "
-                f"Received: {indices}"
-            )
-        indices = indices.astype(np.uint64)
-        which, rows, columns = self._trajectories(indices)
-        n, frames, size = len(indices), self.frames, self.size
+        motion = self.motion(indices)
+        which = motion.glyphs
+        n, frames, size = len(which), self.frames, self.size
         height, width = self.glyphs.shape[1:]
+        ranges = size - np.array([height, width])
+        rows, columns = np.moveaxis(
+            (motion.positions * ranges).astype(np.int64), -1, 0
+        )
         canvas = np.zeros((n, frames, size, size), np.uint8)
         # Every place where a glyph can lie, as a view of the canvas.
         places = np.lib.stride_tricks.sliding_window_view(
@@ -113,6 +126,47 @@ class MovingMNIST:
                     glyphs = np.maximum(places[at], glyphs)
                 places[at] = glyphs
         return canvas
+
+    def motion(self, indices):
+        """What sequences show: labels that cost nothing.
+
+        Args:
+            indices: as for `sequences`.
+
+        Returns:
+            `Motion`.
+        """
+        indices = np.asarray(indices)
+        if indices.size and (
+            indices.dtype.kind not in "iu" or min(indices) < 0
+        ):
+            raise InputError(
+                "Expected indices of sequences, whole numbers of at least 0. "
+                f"Received: {indices}"
+            )
+        draws = _uniform(
+            self.seed, indices.astype(np.uint64), self.digits * _DRAWS
+        )
+        draws = draws.reshape(len(indices), self.digits, _DRAWS)
+        angle = 2 * np.pi * draws[..., 3]
+        velocity = np.stack([np.sin(angle), np.cos(angle)], axis=-1)
+        low, high = self._speed_range()
+        velocity *= (low + (high - low) * draws[..., 4])[..., None]
+        position = draws[..., 1:3]
+        shape = (len(indices), self.frames, self.digits, 2)
+        positions, velocities = np.empty(shape), np.empty(shape)
+        for t in range(self.frames):
+            position = position + velocity
+            velocity = np.where(
+                (position <= 0) | (position >= 1), -velocity, velocity
+            )
+            position = np.clip(position, 0, 1)
+            positions[:, t], velocities[:, t] = position, velocity
+        return Motion(
+            glyphs=(draws[..., 0] * len(self.glyphs)).astype(np.int64),
+            positions=positions,
+            velocities=velocities,
+        )
 
     def dataset(self, batch_size, start=0):
         """An endless `tf.data.Dataset` of the sequences in order.
@@ -146,28 +200,6 @@ class MovingMNIST:
         if isinstance(self.speed, (tuple, list)):
             return tuple(self.speed)
         return self.speed, self.speed
-
-    def _trajectories(self, indices):
-        """Glyph indices `[n, digits]`, rows and columns `[n, frames, d]`."""
-        draws = _uniform(self.seed, indices, self.digits * _DRAWS)
-        draws = draws.reshape(len(indices), self.digits, _DRAWS)
-        which = (draws[..., 0] * len(self.glyphs)).astype(np.int64)
-        angle = 2 * np.pi * draws[..., 3]
-        velocity = np.stack([np.sin(angle), np.cos(angle)], axis=-1)
-        low, high = self._speed_range()
-        velocity *= (low + (high - low) * draws[..., 4])[..., None]
-        position = draws[..., 1:3]
-        path = np.empty((len(indices), self.frames, self.digits, 2))
-        for t in range(self.frames):
-            position = position + velocity
-            velocity = np.where(
-                (position <= 0) | (position >= 1), -velocity, velocity
-            )
-            position = np.clip(position, 0, 1)
-            path[:, t] = position
-        ranges = self.size - np.array(self.glyphs.shape[1:])
-        pixels = (path * ranges).astype(np.int64)
-        return which, pixels[..., 0], pixels[..., 1]
 
 
 def _uniform(seed, indices, count):

@@ -8,6 +8,15 @@ import tensorflow as tf
 from video_repr.layers import recurrence
 from video_repr.layers.random_state import SavesRandomState
 
+ACTIVATIONS = (
+    "input_gate",
+    "forget_gate",
+    "cell_input",
+    "output_gate",
+    "cell",
+    "output",
+)
+
 
 def _initializer(identifier):
     """`keras.initializers.get`, where None is the paper's choice.
@@ -382,6 +391,44 @@ class PeepholeLSTM(keras.layers.Layer):
         h = sequence[:, -1]
         output = sequence if self.return_sequences else h
         return (output, h, c) if self.return_state else output
+
+    def activations(self, sequences, initial_state=None):
+        """What the gates do, to look at; `call` is what computes fast.
+
+        Args:
+            sequences: as for `call`.
+            initial_state: as for `call`.
+
+        Returns:
+            A dict of arrays `[batch, time, units]`: "input_gate",
+            "forget_gate", "cell_input", "output_gate", "cell" and "output".
+        """
+        sequences = tf.cast(sequences, self.compute_dtype)
+        self._check(sequences, initial_state)
+        batch, time = sequences.shape[:2]
+        if initial_state is None:
+            initial_state = self.cell.get_initial_state(batch)
+        h, c = (tf.cast(state, self.compute_dtype) for state in initial_state)
+        drive = tf.broadcast_to(
+            self.cell.drive(sequences), (batch, time, 4 * self.cell.units)
+        )
+        steps = []
+        for t in range(time):
+            packed, h, c = recurrence.gates(
+                drive[:, t]
+                + tf.matmul(
+                    h, tf.convert_to_tensor(self.cell.recurrent_kernel)
+                ),
+                c,
+                tf.convert_to_tensor(self.cell.peephole),
+            )
+            steps.append([*tf.split(packed, 4, axis=-1), c, h])
+        return {
+            name: tf.stack(values, axis=1).numpy()
+            for name, values in zip(
+                ACTIVATIONS, zip(*steps, strict=True), strict=True
+            )
+        }
 
     def _check(self, sequences, initial_state):
         _, time, features = sequences.shape

@@ -5,7 +5,8 @@ This is the only file where speed tricks live:
 - Inside, a state is a column per sequence, `[units, batch]`. The products of
   the loop are then weights times columns, which reads the weights, much the
   largest operand, in the order they lie in memory; rows times weights makes
-  the processor copy them into another order at every step.
+  the processor copy them into another order at every step. So it is under
+  XLA; what runs without is traced in `for_executor`.
 - The gates of a step are one product.
 - The gradient stores the activated gates and the cells, and turns the weight
   gradients of all steps into one product over time instead of a small product
@@ -14,7 +15,27 @@ This is the only file where speed tricks live:
   first step, forward or backward.
 """
 
+import contextlib
+import contextvars
+
 import tensorflow as tf
+
+_rows = contextvars.ContextVar("rows", default=False)
+
+
+@contextlib.contextmanager
+def for_executor():
+    """Traces for TensorFlow's executor rather than for XLA.
+
+    Inside, the loop's products are rows times weights, which the executor
+    does as fast for many sequences; for one, as encoders are served, and for
+    single steps, faster.
+    """
+    token = _rows.set(True)
+    try:
+        yield
+    finally:
+        _rows.reset(token)
 
 
 def gates(z, c, peephole, axis=-1):
@@ -205,9 +226,9 @@ def roll_out(frame, states, layers, readout, to_frame, *, steps):
 
 def _product_with(kernel, columns):
     """The loop's product of weights with columns like `columns`."""
-    if columns.shape[1] == 1:
-        # One column is one row: copying the weights would cost more than the
-        # whole loop.
+    # One column is one row: copying the weights would cost more than the
+    # whole loop.
+    if columns.shape[1] == 1 or _rows.get():
         return lambda x: tf.transpose(tf.matmul(tf.transpose(x), kernel))
     transposed = tf.transpose(kernel)
     return lambda x: tf.matmul(transposed, x)

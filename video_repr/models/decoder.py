@@ -180,6 +180,26 @@ class Decoder(SavesRandomState, keras.layers.Layer):
             return ops.sigmoid(outputs)
         return outputs
 
+    def activations(self, states, steps):
+        """What the gates do while a state is unrolled.
+
+        Args:
+            states: as for a call.
+            steps: number of transitions, at least 1.
+
+        Returns:
+            A list with what `PeepholeLSTM.activations` returns of each layer,
+            lowest first, `[batch, steps, units]`.
+        """
+        self._check_states(states)
+        frames = steps if self.first_step == "step" else steps + 1
+        if self.conditional:
+            own = self.to_frames(self(states, steps=frames))
+            sequence = self._previous(own)
+        else:
+            sequence = self._no_input(states, frames)
+        return _frames.activations(self.lstms, sequence, states)
+
     def _check_states(self, states):
         sizes = [tuple(h.shape[1:]) for h, _ in states]
         if sizes != [(size,) for size in self.units]:

@@ -129,6 +129,22 @@ class Encoder(keras.Model):
             states.append([h, c])
         return (sequence, states) if return_sequences else states
 
+    def activations(self, clips, initial_states=None):
+        """What the gates do while a clip is read.
+
+        Args:
+            clips: as for a call.
+            initial_states: as for a call.
+
+        Returns:
+            A list with what `PeepholeLSTM.activations` returns of each layer,
+            lowest first.
+        """
+        sequence = self.scaled(_frames.as_features(clips, self.compute_dtype))
+        if initial_states is None:
+            initial_states = [None] * len(self.lstms)
+        return _frames.activations(self.lstms, sequence, initial_states)
+
     @property
     def is_scaled(self):
         """Whether the LSTMs read other values than the clips'."""

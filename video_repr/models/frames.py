@@ -51,6 +51,15 @@ def count_features(shape):
     return features
 
 
+def activations(lstms, sequence, states):
+    """What the gates of a stack of layers do, lowest first."""
+    found = []
+    for lstm, state in zip(lstms, states, strict=True):
+        found.append(lstm.activations(sequence, state))
+        sequence = found[-1]["output"]
+    return found
+
+
 def check_layers(units):
     """The units of each layer as a tuple.
 
