@@ -57,9 +57,9 @@ def main():
             tensor = tf.constant(clips)
             calls = {
                 "predict_on_batch": lambda x=clips: encoder.predict_on_batch(x),
-                "saved_model": lambda x=clips: saved(x)[0, 0].numpy(),
-                "signature": lambda x=tensor: encode(clips=x)["features"][
-                    0, 0
+                "saved_model": lambda x=clips: saved(x).numpy(),
+                "signature": lambda x=tensor: encode(clips=x)[
+                    "features"
                 ].numpy(),
             }
             seconds = {name: [] for name in calls}

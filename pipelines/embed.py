@@ -216,7 +216,8 @@ def _load(path):
 
     try:
         return tf.saved_model.load(path)
-    except (OSError, ValueError) as error:
+    except Exception as error:
+        # TensorFlow has many types for what a broken SavedModel raises.
         raise InputError(
             f"Expected an exported encoder. Received: {path}: {error}"
         ) from error

@@ -31,16 +31,18 @@ def copy(exported, tmp_path):
     return shutil.copytree(exported[1], tmp_path / "copy")
 
 
-@pytest.mark.parametrize("unrolled", [False, True])
-def test_gradients_of_the_artefact_are_the_models(exported, rng, unrolled):
-    """Those of the unrolled one under XLA."""
+@pytest.mark.parametrize("time", [7, None])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_gradients_of_the_artefact_are_the_models(
+    exported, rng, jit_compile, time
+):
     encoder, directory = exported
     clips = tf.constant(rng.random((3, 7, 4, 4)), tf.float32)
-    loaded = tf.saved_model.load(str(directory))
-    taken = loaded.unrolled if unrolled else loaded
+    taken = tf.saved_model.load(str(directory))
+    spec = tf.TensorSpec((None, time, 4, 4))
 
-    @tf.function(jit_compile=unrolled)
-    def gradients_of_taken():
+    @tf.function(jit_compile=jit_compile, input_signature=[spec])
+    def gradients_of_taken(clips):
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(taken(clips) ** 2)
         return tape.gradient(loss, list(taken.trainable_variables))
@@ -48,7 +50,7 @@ def test_gradients_of_the_artefact_are_the_models(exported, rng, unrolled):
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(encoder(clips)[-1][0] ** 2)
     wanted = tape.gradient(loss, [v.value for v in encoder.trainable_variables])
-    for a, b in zip(gradients_of_taken(), wanted, strict=True):
+    for a, b in zip(gradients_of_taken(clips), wanted, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
@@ -118,7 +120,15 @@ def test_it_is_finetuned_like_the_encoder(rng, tmp_path):
         model = ActionClassifier(one, 3)
         model.build(clips.shape)
         model.compile(keras.optimizers.Adam(0.01))
-        model.fit(clips, np.arange(6) % 3, epochs=3, shuffle=False, verbose=0)
+        # Batches of a known size: the encoder's outputs have none.
+        model.fit(
+            clips,
+            np.arange(6) % 3,
+            batch_size=6,
+            epochs=3,
+            shuffle=False,
+            verbose=0,
+        )
         found.append(model.get_weights())
         np.testing.assert_allclose(
             model.predict(clips, verbose=0).sum(axis=1), 1, rtol=1e-5
@@ -135,25 +145,50 @@ def test_uint8_pixels_are_scaled(exported, rng):
 
 
 @pytest.mark.parametrize(
-    ("shape", "unroll"),
+    "shape",
     [
-        ((2, 7, 4), False),
-        ((2, 7, 5, 4), False),
-        ((2, 7, 4, 4, 3), False),
-        ((2, 8, 4, 4), True),
+        (2, 7, 4),
+        (2, 7, 5, 4),
+        (2, 7, 4, 4, 3),
+        (2, 0, 4, 4),
     ],
 )
-def test_clips_of_another_shape(exported, shape, unroll):
-    layer = SavedModelEncoder(exported[1], unroll=unroll)
+def test_clips_of_another_shape(exported, shape):
+    layer = SavedModelEncoder(exported[1])
     with pytest.raises(ValueError, match=r"of shape \[batch, .*, 4, 4\]") as e:
         layer(np.zeros(shape, "float32"))
     assert f"Received: {shape}" in str(e.value)
 
 
-def test_an_export_without_a_length(tmp_path, exported):
-    export_encoder(exported[0], tmp_path / "e", (4, 4))
-    with pytest.raises(InputError, match="a length of clips for unroll"):
-        SavedModelEncoder(tmp_path / "e", unroll=True)
+def test_what_does_not_fit_is_not_exported(tmp_path, exported):
+    encoder = exported[0]
+    unbuilt, other = Decoder((5, 6), 16), Decoder((5, 6), 20)
+    other.build()
+    for parts, message in (
+        ((Encoder((5,)), None), "a built encoder"),
+        ((encoder, unbuilt), "a built future decoder"),
+        ((encoder, other), "20 values, as the future decoder has them"),
+    ):
+        with pytest.raises(InputError, match=message):
+            export_encoder(parts[0], tmp_path / "e", (4, 4), future=parts[1])
+    assert not list(tmp_path.iterdir())
+
+
+def test_its_graph_does_not_turn_the_weights(tmp_path):
+    """What is served without XLA is traced for that, by saving too."""
+    encoder = Encoder((8,))
+    encoder.build((None, None, 4, 4))
+    export_encoder(encoder, tmp_path / "e", (4, 4))
+    graph = tf.saved_model.load(str(tmp_path / "e")).signatures["encode"].graph
+    definition = graph.as_graph_def()
+    turned = [
+        node.name
+        for function in definition.library.function
+        for node in function.node_def
+        if node.op == "Transpose" and "ReadVariableOp" in node.input[0]
+    ]
+    assert definition.library.function
+    assert not turned
 
 
 def newer(path):
@@ -193,12 +228,17 @@ def no_sums(path):
     (path / "SHA256SUMS").unlink()
 
 
+def empty_sums(path):
+    (path / "SHA256SUMS").write_text("")
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (newer, "version 2 in .*, of a newer video_repr than this"),
         (no_version, "that video_repr exported, with a readable config.json"),
         (no_sums, "readable config.json and SHA256SUMS"),
+        (empty_sums, "where config.json has none"),
         (cut_weights, "data-00000-of-00001 has been altered or cut short"),
         (other_weights, "data-00000-of-00001 has been altered or cut short"),
         (other_graph, "saved_model.pb has been altered or cut short"),

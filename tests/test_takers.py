@@ -79,7 +79,6 @@ def test_tensorflow(take):
         "assert 'video_repr' not in sys.modules\n"
         "x, s, want = clips, m.signatures, a['sequence']\n"
         "close(m(x), want[:, -1])\n"
-        "close(m.unrolled(x), want[:, -1])\n"
         "close(m(x.reshape(6, 4, 16)), want[:, -1])\n"
         "close(s['serving_default'](clips=x)['features'], want[:, -1])\n"
         "close(s['encode'](clips=x)['features'], want[:, -1])\n"
@@ -92,19 +91,20 @@ def test_tensorflow(take):
         "    frames = predict(steps=tf.constant(n), **states)['frames']\n"
         "    close(frames, a['frames'][:, :n])\n"
         "assert m.regularization_losses == []\n"
-        "for model in (m, m.unrolled):\n"
-        "    variables = model.trainable_variables\n"
+        "variables = m.trainable_variables\n"
+        "assert len(variables) == 8\n"
+        "for jit in (False, True):\n"
         "    before = [v.numpy() for v in variables]\n"
-        "    assert len(before) == 8\n"
-        "    with tf.GradientTape() as tape:\n"
-        "        loss = tf.reduce_sum(model(x, training=True) ** 2)\n"
-        "    for v, g in zip(variables, tape.gradient(loss, variables)):\n"
-        "        v.assign_sub(g)\n"
+        "    @tf.function(jit_compile=jit)\n"
+        "    def step(x):\n"
+        "        with tf.GradientTape() as tape:\n"
+        "            loss = tf.reduce_sum(m(x, training=True) ** 2)\n"
+        "        for v, g in zip(variables, tape.gradient(loss, variables)):\n"
+        "            v.assign_sub(g)\n"
+        "    step(x)\n"
         "    for v, old in zip(variables, before):\n"
         "        assert not np.array_equal(v.numpy(), old), v.name\n"
         "assert not np.allclose(m(x), want[:, -1])\n"
-        # The same variables.
-        "close(m(x), m.unrolled(x))\n"
     )
 
 
@@ -157,7 +157,7 @@ def test_keras_layer(take, jit):
         "import keras\n"
         "from video_repr import SavedModelEncoder\n"
         "jit = sys.argv[3] == 'True'\n"
-        "layer = SavedModelEncoder(path, unroll=jit)\n"
+        "layer = SavedModelEncoder(path)\n"
         "close(layer(clips), a['sequence'][:, -1])\n"
         "close(layer(clips.reshape(6, 4, 16)), a['sequence'][:, -1])\n"
         "inputs = keras.Input(clips.shape[1:])\n"
@@ -196,7 +196,7 @@ def test_keras_file(take):
 
 
 def test_both_are_finetuned_alike(take):
-    """The SavedModel, unrolled or not, and the .keras file."""
+    """The SavedModel, with and without XLA, and the .keras file."""
     take(
         "import keras\n"
         "from video_repr import ActionClassifier, SavedModelEncoder\n"
@@ -212,8 +212,8 @@ def test_both_are_finetuned_alike(take):
         "of = keras.models.load_model(path + '/encoder.keras')\n"
         "start = of.get_weights()\n"
         "want = finetuned(of, True)\n"
-        "for unroll in (False, True):\n"
-        "    found = finetuned(SavedModelEncoder(path, unroll), unroll)\n"
+        "for jit in (False, True):\n"
+        "    found = finetuned(SavedModelEncoder(path), jit)\n"
         "    assert len(found) == len(want) == 8\n"
         "    for x, y, z in zip(found, want, start):\n"
         "        assert np.abs(y - z).max() > 0.01\n"
@@ -307,7 +307,6 @@ def sequence_of(saved, clips):
     "call",
     [
         lambda saved, x: saved(x),
-        lambda saved, x: saved.unrolled(x),
         sequence_of,
     ],
 )
@@ -316,3 +315,21 @@ def test_values_that_it_refuses(saved, exported, damage, message, call):
     with pytest.raises(tf.errors.InvalidArgumentError) as refused:
         call(saved, damage(clips))
     assert message in str(refused.value)
+
+
+def test_steps_and_states_that_it_refuses(saved, exported):
+    step = saved.signatures["step"]
+    clips = np.load(exported[1])["clips"]
+    states = {
+        name: np.zeros((len(clips), spec.shape[1]), np.float32)
+        for name, spec in step.structured_input_signature[1].items()
+        if name != "frame"
+    }
+    nan = {**states, "c_1": states["c_1"] + np.float32("nan")}
+    for frame, given, message in (
+        (clips[:, 0] + 2, states, "Expected pixels in [0, 1]"),
+        (clips[:, 0], nan, "Expected finite values"),
+    ):
+        with pytest.raises(tf.errors.InvalidArgumentError) as refused:
+            step(frame=tf.constant(frame), **given)
+        assert message in str(refused.value)

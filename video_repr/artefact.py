@@ -45,9 +45,8 @@ def write_config(directory, encoder, **about):
 def seal(directory):
     """Writes the sums of the files in a directory."""
     lines = [
-        f"{_sum(path)}  {path.relative_to(directory).as_posix()}\n"
-        for path in sorted(directory.rglob("*"))
-        if path.is_file() and path.name not in (CARD, _SUMS)
+        f"{_sum(directory / name)}  {name}\n"
+        for name in sorted(_sealed(directory))
     ]
     (directory / _SUMS).write_text("".join(lines))
 
@@ -98,6 +97,13 @@ def check(directory):
                 else ""
             )
         )
+    unlisted = sorted(_sealed(directory) - set(expected))
+    if unlisted:
+        raise InputError(
+            f"Expected an export as it was written, with the sum of every "
+            f"file in {_SUMS}. Received: {str(directory)!r}, where "
+            f"{unlisted[0]} has none"
+        )
     for name, digest in expected.items():
         try:
             found = _sum(directory / name)
@@ -113,6 +119,18 @@ def check(directory):
                 "short"
             )
     return config
+
+
+def _sealed(directory):
+    """Names of the files of a directory that have sums."""
+    return {
+        path.relative_to(directory).as_posix()
+        for path in directory.rglob("*")
+        if path.is_file()
+        and path.name not in (CARD, _SUMS)
+        # What file managers leave.
+        and not path.name.startswith(".")
+    }
 
 
 def _sum(path):

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import sys
 
 from video_repr import artefact
 from video_repr.configs.data import data_of
@@ -14,7 +15,7 @@ from video_repr.model_card import model_card
 from video_repr.saved_model import write_encoder
 
 
-def export_run(run, directory=None, terms=None, models="saved_models"):
+def export_run(run, directory=None, terms=None):
     """Exports the encoder of a run's best checkpoint.
 
     The numbers of its card are measured on what is written, where it predicts
@@ -23,10 +24,9 @@ def export_run(run, directory=None, terms=None, models="saved_models"):
     Args:
         run: a `runs.Run`.
         directory: directory to write, .../NAME/VERSION; an export in it is
-            replaced. The next version of the run's name in `models` when
-            None.
+            replaced. saved_models/NAME/VERSION when None, the next version of
+            the run's name.
         terms: `model_card.Terms`, or None.
-        models: folder of exports, each NAME/VERSION.
 
     Returns:
         The directory.
@@ -37,7 +37,7 @@ def export_run(run, directory=None, terms=None, models="saved_models"):
     """
     if directory is None:
         directory = _next_version(
-            pathlib.Path(models) / run.path.absolute().name
+            pathlib.Path("saved_models") / run.path.absolute().name
         )
     directory = pathlib.Path(directory)
     if directory.exists() and not artefact.is_export(directory):
@@ -47,10 +47,6 @@ def export_run(run, directory=None, terms=None, models="saved_models"):
         )
     config, model = run.config(), run.model()
     updates = run.epochs(run.best) * config.training.steps_per_epoch
-    try:
-        data, missing = data_of(config).introduce(), None
-    except InputError as error:
-        data, missing = "no longer there", error
     # As it was built: the dataset may be gone.
     frame_shape = tuple(model.get_build_config()["input_shape"][2:])
     with whole_directory(directory) as partial:
@@ -62,14 +58,16 @@ def export_run(run, directory=None, terms=None, models="saved_models"):
             input_frames=model.input_frames,
             # Percepts have no height and width.
             pixels=len(frame_shape) > 1,
-            run=config.to_dict(),
-            data=data,
-            updates=updates,
+            about={
+                "run": config.to_dict(),
+                "data": _introduce(config),
+                "updates": updates,
+            },
         )
         if run.videos_file.exists():
             videos = json.loads(run.videos_file.read_text())
             write_json(partial / "videos.json", videos)
-        metrics = _metrics(run, partial, model, missing)
+        metrics = _metrics(run, partial, model)
         if metrics is not None:
             write_json(partial / "metrics.json", metrics)
         about = json.loads((partial / "config.json").read_text())
@@ -81,14 +79,25 @@ def export_run(run, directory=None, terms=None, models="saved_models"):
     return directory
 
 
-def _metrics(run, partial, model, missing):
-    if missing is None and "future" in model.decoders:
+def _introduce(config):
+    try:
+        return data_of(config).introduce()
+    except InputError:
+        # No longer there.
+        data = config.data
+        return getattr(data, "path", None) or f"digits from {data.digits!r}"
+
+
+def _metrics(run, partial, model):
+    if "future" in model.decoders:
         # To be measured it has to be whole.
         artefact.seal(partial)
-        return {
-            "measured_on": "the exported SavedModel",
-            **evaluate_export(partial),
-        }
+        try:
+            found = evaluate_export(partial)
+        except InputError as error:
+            print(f"Not measured on the export: {error}", file=sys.stderr)
+        else:
+            return {"measured_on": "the exported SavedModel", **found}
     if not run.evaluation_file.exists():
         return None
     return {

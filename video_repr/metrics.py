@@ -71,6 +71,11 @@ def ssim(truth, prediction):
     truth, prediction = (
         np.asarray(frames, np.float32) for frames in (truth, prediction)
     )
+    if min(truth.shape[2:4]) < 11:
+        raise ValueError(
+            "SSIM has a window of 11 x 11 px. Received: frames of "
+            f"{truth.shape[2]} x {truth.shape[3]} px"
+        )
     if truth.ndim == 5:
         # Height and width are the last two.
         truth, prediction = (

@@ -13,7 +13,15 @@ from video_repr.layers import recurrence
 from video_repr.models import frames as _frames
 
 
-def export_encoder(encoder, directory, frame_shape, **options):
+def export_encoder(
+    encoder,
+    directory,
+    frame_shape,
+    *,
+    future=None,
+    input_frames=None,
+    pixels=False,
+):
     """Writes an encoder as a Reusable SavedModel and as a .keras file.
 
     `tf.saved_model.load(directory)` needs nothing of video_repr. What it
@@ -31,22 +39,32 @@ def export_encoder(encoder, directory, frame_shape, **options):
         predict_future   states and steps -> frames [batch, steps,
                          *frame_shape], where a future decoder is given
 
-    Its `unrolled` is like itself for clips of `input_frames`, written out
-    step by step, so that it can be fine-tuned under XLA. `encoder.keras`
-    beside it is for `keras.models.load_model`. `SavedModelEncoder` makes a
-    Keras layer of the SavedModel alone. Weights and computation are float32.
+    It can be fine-tuned, under XLA too. `encoder.keras` beside it is for
+    `keras.models.load_model`. `SavedModelEncoder` makes a Keras layer of the
+    SavedModel. Weights and computation are float32.
 
     Args:
         encoder: a built `Encoder`.
         directory: directory to write; one that exists is replaced.
         frame_shape: shape of a frame, for example (64, 64).
-        **options: as for `write_encoder`.
+        future: the `Decoder` of the frames after a clip, built.
+        input_frames: number of frames that the encoder was trained to read,
+            which config.json tells.
+        pixels: whether frames must be in [0, 1].
 
     Raises:
-        InputError: if the frame shape does not fit the encoder.
+        InputError: if the encoder or the decoder is not built, or the frame
+            shape does not fit them.
     """
     with whole_directory(directory) as partial:
-        write_encoder(encoder, partial, frame_shape, **options)
+        write_encoder(
+            encoder,
+            partial,
+            frame_shape,
+            future=future,
+            input_frames=input_frames,
+            pixels=pixels,
+        )
         artefact.seal(partial)
 
 
@@ -58,48 +76,33 @@ def write_encoder(
     future=None,
     input_frames=None,
     pixels=False,
-    **about,
+    about=None,
 ):
-    """Writes all of an export but what tells about it.
+    """Writes all of an export but what tells about it and its sums.
 
     Args:
         encoder: as for `export_encoder`.
         directory: an existing directory.
         frame_shape: as for `export_encoder`.
-        future: the `Decoder` of the frames after a clip.
-        input_frames: number of frames that the encoder was trained to read;
-            without it nothing is unrolled.
-        pixels: whether frames must be in [0, 1].
-        **about: JSON-ready records for config.json.
+        future: as for `export_encoder`.
+        input_frames: as for `export_encoder`.
+        pixels: as for `export_encoder`.
+        about: JSON-ready records for config.json, by name.
 
     Raises:
-        InputError: if the frame shape does not fit the encoder.
+        InputError: as for `export_encoder`.
     """
     frame_shape = tuple(frame_shape)
-    if math.prod(frame_shape) != encoder.features:
-        raise InputError(
-            f"Expected a frame shape of {encoder.features} values. Received: "
-            f"{frame_shape}"
-        )
+    _check_fits(encoder, future, frame_shape)
     encoder = _in_float32(encoder, (None, None, encoder.features))
-    flat = (encoder.features,)
-    with recurrence.for_executor():
-        root = _reusable(encoder, None, {frame_shape, flat}, pixels)
-        signatures = _signatures(encoder, root.read, frame_shape, pixels)
-    if input_frames is not None:
-        with _unrolled(encoder):
-            # Many operations, and a file of megabytes for each shape.
-            root.unrolled = _reusable(
-                encoder, input_frames, {frame_shape}, pixels
-            )
+    root, signatures = _reusable(encoder, frame_shape, pixels)
     if future is not None:
         future = _in_float32(future)
         root.future = tf.train.Checkpoint()
         root.future.variables = [v.value for v in future.variables]
-        with recurrence.for_executor():
-            signatures["predict_future"] = _predict_future(
-                encoder, future, frame_shape
-            )
+        signatures["predict_future"] = _predict_future(
+            encoder, future, frame_shape
+        )
     with _warnings_only(tf.get_logger()):
         tf.saved_model.save(root, str(directory), signatures=signatures)
     encoder.save(directory / "encoder.keras")
@@ -112,12 +115,32 @@ def write_encoder(
             "pixels": pixels,
             "predicts_future": future is not None,
         },
-        **about,
+        **(about or {}),
     )
 
 
-def _reusable(encoder, time, frame_shapes, pixels):
-    """A callable with variables, for clips `[batch, time, *frame_shape]`."""
+def _check_fits(encoder, future, frame_shape):
+    """Refuses what is not built or does not fit together."""
+    values = math.prod(frame_shape)
+    for name, part in (("encoder", encoder), ("future decoder", future)):
+        if part is not None and not part.built:
+            raise InputError(
+                f"Expected a built {name}, which has weights. Received: one "
+                "that has not been called"
+            )
+    for name, size in (
+        ("encoder", encoder.features),
+        ("future decoder", values if future is None else future.output_dim),
+    ):
+        if size != values:
+            raise InputError(
+                f"Expected a frame shape of {size} values, as the {name} has "
+                f"them. Received: {frame_shape}"
+            )
+
+
+def _reusable(encoder, frame_shape, pixels):
+    """A callable with variables, and the signatures of what it calls."""
     # A Checkpoint rather than a tf.Module, whose `variables` is a property
     # and is not saved.
     root = tf.train.Checkpoint()
@@ -138,7 +161,9 @@ def _reusable(encoder, time, frame_shapes, pixels):
     @tf.function
     def run(clips, training):
         _check_values(clips, pixels)
-        return encoder(clips, return_sequences=True, training=training)
+        # Here, where it is traced: saving traces once more.
+        with recurrence.for_executor():
+            return encoder(clips, return_sequences=True, training=training)
 
     @tf.function
     def read(clips, training=False):
@@ -149,14 +174,15 @@ def _reusable(encoder, time, frame_shapes, pixels):
         _, states = run(clips, training and draws)
         return states[-1][0]
 
-    for shape in frame_shapes:
-        clips = tf.TensorSpec((None, time, *shape), tf.float32, "clips")
+    # Frames in their shape, and flat ones.
+    for shape in {frame_shape, (encoder.features,)}:
+        clips = tf.TensorSpec((None, None, *shape), tf.float32, "clips")
         for training in (False, True):
             call.get_concrete_function(clips, training=training)
             read.get_concrete_function(clips, training=training)
     root.__call__ = call
     root.read = read
-    return root
+    return root, _signatures(encoder, read, frame_shape, pixels)
 
 
 def _signatures(encoder, read, frame_shape, pixels):
@@ -181,7 +207,12 @@ def _signatures(encoder, read, frame_shape, pixels):
     @tf.function
     def step(frame, **states):
         _check_values(frame, pixels)
-        return _named(encoder(frame[:, None], initial_states=_by_layer(states)))
+        for value in states.values():
+            _check_values(value, pixels=False)
+        with recurrence.for_executor():
+            return _named(
+                encoder(frame[:, None], initial_states=_by_layer(states))
+            )
 
     return {
         "serving_default": features,
@@ -199,7 +230,8 @@ def _predict_future(encoder, decoder, frame_shape):
             steps >= 1, ["Expected steps of at least 1. Received:", steps]
         )
         # Two at least, for decoders whose first frame takes no transition.
-        outputs = decoder(_by_layer(states), steps=tf.maximum(steps, 2))
+        with recurrence.for_executor():
+            outputs = decoder(_by_layer(states), steps=tf.maximum(steps, 2))
         frames = encoder.unscaled(decoder.to_frames(outputs[:, :steps]))
         shape = (tf.shape(frames)[0], steps, *frame_shape)
         return {"frames": tf.reshape(frames, shape)}
@@ -232,7 +264,7 @@ def _by_layer(states):
 
 
 def _check_values(frames, pixels):
-    """Refuses frames in the graph; XLA leaves the question out."""
+    """Refuses frames in the graph; XLA leaves the questions out."""
     finite = tf.reduce_all(tf.math.is_finite(frames))
     tf.debugging.Assert(
         finite, ["Expected finite values. Received: NaN or infinity"]
@@ -244,17 +276,6 @@ def _check_values(frames, pixels):
             (low >= 0) & (high <= 1),
             ["Expected pixels in [0, 1]. Received: from", low, "to", high],
         )
-
-
-@contextlib.contextmanager
-def _unrolled(encoder):
-    for lstm in encoder.lstms:
-        lstm.unroll = True
-    try:
-        yield
-    finally:
-        for lstm in encoder.lstms:
-            lstm.unroll = encoder.unroll
 
 
 @contextlib.contextmanager
@@ -286,10 +307,11 @@ def _regularization_loss(variable):
 
 @keras.saving.register_keras_serializable(package="video_repr")
 class SavedModelEncoder(keras.layers.Layer):
-    """An exported encoder as a Keras layer, of the SavedModel alone.
+    """An exported encoder as a Keras layer, of its SavedModel.
 
-    For fine-tuning with Keras where `encoder.keras` is not at hand; an
-    `ActionClassifier` takes it like an `Encoder`.
+    It computes what those without video_repr are given, and is fine-tuned as
+    they would; `encoder.keras` is the `Encoder` itself. An `ActionClassifier`
+    takes either.
 
     Example:
     >>> encoder = SavedModelEncoder("saved_models/demo/1")
@@ -297,10 +319,8 @@ class SavedModelEncoder(keras.layers.Layer):
 
     Args:
         directory: an export. A `.keras` file that holds this layer has its
-            weights, and needs the export to be there still.
-        unroll: read clips of the length that the encoder was trained on, and
-            no other, step by step written out. XLA can compile that, and not
-            the loop that reads clips of any length.
+            weights and this path, as it is given here, and needs the export to
+            be there still.
 
     Call arguments:
         clips: `[batch, time, *frame_shape]` or `[batch, time, features]`,
@@ -318,21 +338,15 @@ class SavedModelEncoder(keras.layers.Layer):
             altered, or of a newer version of this package.
     """
 
-    def __init__(self, directory, unroll=False, **kwargs):
+    def __init__(self, directory, **kwargs):
         # It computes in float32, whatever the policy.
         super().__init__(**{"dtype": "float32", "autocast": False, **kwargs})
         self.directory = str(directory)
-        self.unroll = unroll
-        self._about = artefact.check(directory)["encoder"]
+        about = artefact.check(directory)["encoder"]
         self._saved = _load(directory)
-        self.units = tuple(self._about["units"])
-        self.frame_shape = tuple(self._about["frame_shape"])
+        self.units = tuple(about["units"])
+        self.frame_shape = tuple(about["frame_shape"])
         self.features = math.prod(self.frame_shape)
-        if unroll and self._about["input_frames"] is None:
-            raise InputError(
-                "Expected an export with a length of clips for unroll=True. "
-                f"Received: {self.directory!r} without"
-            )
         trainable = {id(v) for v in self._saved.trainable_variables}
         for variable in self._saved.variables:
             self._track_variable(
@@ -344,7 +358,6 @@ class SavedModelEncoder(keras.layers.Layer):
                     name=variable.name.partition(":")[0].replace("/", "_"),
                 )
             )
-        self.supports_jit = unroll
         self.built = True
 
     def call(self, clips, return_sequences=False, training=False):
@@ -353,33 +366,28 @@ class SavedModelEncoder(keras.layers.Layer):
         if len(clips.shape) == 3:
             batch, time = keras.ops.shape(clips)[:2]
             clips = keras.ops.reshape(clips, (batch, time, *self.frame_shape))
-        read = self._saved.unrolled if self.unroll else self._saved
         for loss in self._saved.regularization_losses:
             self.add_loss(loss())
         # Exported once for each.
         training = bool(training)
         if return_sequences:
-            return read.read(clips, training=training)
-        return read(clips, training=training)
+            return self._saved.read(clips, training=training)
+        return self._saved(clips, training=training)
 
     def _check(self, shape):
         """Refuses clips of another shape than the export's."""
-        time = self._about["input_frames"] if self.unroll else None
-        if tuple(shape[2:]) not in (self.frame_shape, (self.features,)) or (
-            time is not None and shape[1] != time
+        if (
+            tuple(shape[2:]) not in (self.frame_shape, (self.features,))
+            or shape[1] == 0
         ):
-            expected = ("batch", time or "time", *self.frame_shape)
+            expected = ", ".join(map(str, self.frame_shape))
             raise ValueError(
-                f"{self.directory} reads clips of shape "
-                f"[{', '.join(map(str, expected))}]. Received: {tuple(shape)}"
+                f"{self.directory} reads clips of shape [batch, time, "
+                f"{expected}], of at least 1 frame. Received: {tuple(shape)}"
             )
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "directory": self.directory,
-            "unroll": self.unroll,
-        }
+        return {**super().get_config(), "directory": self.directory}
 
 
 def _load(path):

@@ -1,5 +1,3 @@
-import itertools
-
 import keras
 import numpy as np
 import oracle
@@ -37,7 +35,6 @@ def make(kind, features=FEATURES, **options):
             UNITS,
             return_sequences=True,
             return_state=True,
-            unroll=kind == "unrolled",
             **options,
         )
     layer.build((BATCH, TIME, features))
@@ -53,7 +50,7 @@ def inputs(features=FEATURES, seed=1):
 
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize("features", [FEATURES, 0])
-@pytest.mark.parametrize("kind", ["rnn", "loop", "unrolled"])
+@pytest.mark.parametrize("kind", ["rnn", "loop"])
 def test_forward_equals_the_oracle(kind, features, jit_compile):
     layer = make(kind, features)
     x, h, c = inputs(features)
@@ -66,9 +63,8 @@ def test_forward_equals_the_oracle(kind, features, jit_compile):
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize("kind", ["loop", "unrolled"])
-def test_a_sequence_alone_is_what_it_is_among_others(kind, jit_compile):
-    layer = make(kind)
+def test_a_sequence_alone_is_what_it_is_among_others(jit_compile):
+    layer = make("loop")
 
     @tf.function(jit_compile=jit_compile)
     def outputs_and_gradients(x, h, c):
@@ -90,7 +86,7 @@ def test_a_sequence_alone_is_what_it_is_among_others(kind, jit_compile):
 
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize("features", [FEATURES, 0])
-@pytest.mark.parametrize("kind", ["rnn", "loop", "unrolled"])
+@pytest.mark.parametrize("kind", ["rnn", "loop"])
 def test_gradients_equal_finite_differences(kind, features, jit_compile):
     layer = make(kind, features)
     x, h, c = inputs(features)
@@ -133,18 +129,9 @@ def test_gradients_equal_finite_differences(kind, features, jit_compile):
             assert error < 1e-4
 
 
-@pytest.mark.parametrize(
-    ("kind", "time"),
-    [
-        ("loop", 1),
-        ("loop", TIME),
-        ("loop", None),
-        ("unrolled", 1),
-        ("unrolled", TIME),
-    ],
-)
-def test_no_state_is_a_state_of_zeros(kind, time):
-    layer = make(kind)
+@pytest.mark.parametrize("time", [1, TIME, None])
+def test_no_state_is_a_state_of_zeros(time):
+    layer = make("loop")
     x, h, _ = inputs()
     signature = tf.TensorSpec((BATCH, time, FEATURES))
 
@@ -173,13 +160,12 @@ def test_no_state_is_a_state_of_zeros(kind, time):
     time=st.integers(1, 7),
     features=st.integers(0, 5),
     units=st.integers(1, 5),
-    unroll=st.booleans(),
     seed=st.integers(0, 1000),
 )
 def test_sequence_layer_equals_keras_rnn_of_the_cell(
-    batch, time, features, units, unroll, seed
+    batch, time, features, units, seed
 ):
-    layer = PeepholeLSTM(units, return_sequences=True, unroll=unroll)
+    layer = PeepholeLSTM(units, return_sequences=True)
     layer.build((batch, time, features))
     randomize(layer, seed)
     rnn = keras.layers.RNN(PeepholeLSTMCell(units), return_sequences=True)
@@ -322,7 +308,7 @@ def test_gradients_reach_the_weights_that_are_kept():
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize("kind", ["rnn", "loop", "unrolled"])
+@pytest.mark.parametrize("kind", ["rnn", "loop"])
 def test_mixed_precision(kind, policy):
     exact = make(kind)
     mixed = make(kind, dtype=policy)
@@ -370,7 +356,7 @@ def test_config_round_trip(kind):
         layer = PeepholeLSTMCell(3, **options)
     else:
         layer = PeepholeLSTM(
-            3, return_sequences=True, return_state=True, unroll=True, **options
+            3, return_sequences=True, return_state=True, **options
         )
     config = layer.get_config()
     again = type(layer).from_config(config)
@@ -441,15 +427,9 @@ def test_wrong_calls(call, message):
         call(layer)
 
 
-def test_unroll_needs_a_static_length():
-    layer = PeepholeLSTM(2, unroll=True)
-    with pytest.raises(ValueError, match="static length"):
-        layer(keras.Input((None, 3)))
-
-
 def test_an_empty_batch_gives_an_empty_result():
-    for kind, jit in itertools.product(("loop", "unrolled"), (False, True)):
-        layer = make(kind)
+    for jit in (False, True):
+        layer = make("loop")
         empty = tf.zeros((0, TIME, FEATURES))
         sequence = tf.function(layer, jit_compile=jit)(empty)[0]
         assert sequence.shape == (0, TIME, UNITS)
@@ -489,3 +469,15 @@ def test_rows_for_the_executor_give_what_columns_do():
         by_rows = tf.function(layer).get_concrete_function(spec)
     for row, expected in zip(by_rows(tf.constant(x)), layer(x), strict=True):
         np.testing.assert_allclose(row, expected, atol=1e-6)
+    # The weights themselves are not turned.
+    by_columns = tf.function(layer).get_concrete_function(spec)
+    assert _turned(by_rows) == 0 < _turned(by_columns)
+
+
+def _turned(concrete):
+    """How many transpositions have as many values as the weights."""
+    return sum(
+        op.type == "Transpose"
+        and op.outputs[0].shape.num_elements() == 4 * UNITS * UNITS
+        for op in concrete.graph.get_operations()
+    )

@@ -62,7 +62,11 @@ def percepts_2x2048():
 def patches():
     """A composite of 192 units on patches of 32 px of films.
 
-    Command: `video-repr pretrain patches --data.path data/films/1`.
+    Command: `video-repr pretrain patches --data.path data/films/1`; of a short
+    film it is `saved_models/patches`.
+    Expect a half_sse_per_frame of the future of 665 there with seed 0, as of
+    the last frame repeated, and 1,356 of the mean frame, after 20 minutes on
+    one core of an AMD EPYC.
     """
     return DatasetRun(
         data=DatasetConfig("data/films/1"),
@@ -73,8 +77,9 @@ def patches():
             output="linear",
             output_bias=0.0,
         ),
+        # Longer, it learns a short film by heart.
         training=TrainingConfig(
-            epochs=16, steps_per_epoch=500, learning_rate=1e-3
+            epochs=5, steps_per_epoch=500, learning_rate=1e-3
         ),
     )
 

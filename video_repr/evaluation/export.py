@@ -77,6 +77,8 @@ class _Exported:
         )["frames"]
         if self.decoders["future"].output_kind != "logistic":
             return {"future": self.encoder.scaled(frames)}
-        # Their logits are not exported.
+        # Their logits are not exported. In float32 a probability is 0 or 1
+        # where a logit would still tell how sure: cut off, it costs a pixel
+        # that is wrong 28 or 18 nats.
         frames = tf.clip_by_value(tf.cast(frames, tf.float64), 1e-12, 1 - 1e-8)
         return {"future": tf.math.log(frames) - tf.math.log1p(-frames)}

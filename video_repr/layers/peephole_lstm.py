@@ -284,9 +284,6 @@ class PeepholeLSTM(keras.layers.Layer):
         return_sequences: whether to return the output of every step rather
             than the last.
         return_state: whether to return the last h and c as well.
-        unroll: whether to write the steps out one after another instead of
-            looping. Slower to compile; needed in SavedModels that are to be
-            fine-tuned under XLA.
         kernel_initializer: see `PeepholeLSTMCell`, as all that follow.
         recurrent_initializer: ...
         peephole_initializer: ...
@@ -315,7 +312,6 @@ class PeepholeLSTM(keras.layers.Layer):
         *,
         return_sequences=False,
         return_state=False,
-        unroll=False,
         kernel_initializer=None,
         recurrent_initializer=None,
         peephole_initializer="zeros",
@@ -331,7 +327,6 @@ class PeepholeLSTM(keras.layers.Layer):
         super().__init__(**kwargs)
         self.return_sequences = return_sequences
         self.return_state = return_state
-        self.unroll = unroll
         self.cell = PeepholeLSTMCell(
             units,
             kernel_initializer=kernel_initializer,
@@ -373,11 +368,6 @@ class PeepholeLSTM(keras.layers.Layer):
             keras.ops.cast(state, self.compute_dtype) for state in initial_state
         )
         steps = keras.ops.shape(sequences)[1]
-        if self.unroll and not isinstance(steps, int):
-            raise ValueError(
-                "unroll=True needs sequences of a static length. Received: "
-                "sequences whose number of time steps is None"
-            )
         sequence, c = recurrence.peephole_lstm(
             self.cell.drive(sequences, training),
             h,
@@ -386,7 +376,6 @@ class PeepholeLSTM(keras.layers.Layer):
             tf.convert_to_tensor(self.cell.peephole),
             steps=steps,
             from_zeros=from_zeros,
-            unroll=self.unroll,
         )
         h = sequence[:, -1]
         output = sequence if self.return_sequences else h
@@ -403,12 +392,14 @@ class PeepholeLSTM(keras.layers.Layer):
             A dict of arrays `[batch, time, units]`: "input_gate",
             "forget_gate", "cell_input", "output_gate", "cell" and "output".
         """
-        sequences = tf.cast(sequences, self.compute_dtype)
+        # In the precision of the weights, and of NumPy.
+        dtype = self.variable_dtype
+        sequences = tf.cast(sequences, dtype)
         self._check(sequences, initial_state)
         batch, time = sequences.shape[:2]
         if initial_state is None:
             initial_state = self.cell.get_initial_state(batch)
-        h, c = (tf.cast(state, self.compute_dtype) for state in initial_state)
+        h, c = (tf.cast(state, dtype) for state in initial_state)
         drive = tf.broadcast_to(
             self.cell.drive(sequences), (batch, time, 4 * self.cell.units)
         )
@@ -459,5 +450,4 @@ class PeepholeLSTM(keras.layers.Layer):
             **super().get_config(),
             "return_sequences": self.return_sequences,
             "return_state": self.return_state,
-            "unroll": self.unroll,
         }

@@ -91,7 +91,7 @@ def _gates_gradient(activations, c_before, c, peephole, dh, dc):
 
 
 def peephole_lstm(
-    drive, h, c, recurrent_kernel, peephole, *, steps, from_zeros, unroll
+    drive, h, c, recurrent_kernel, peephole, *, steps, from_zeros
 ):
     """Runs a peephole LSTM over a whole sequence.
 
@@ -104,22 +104,13 @@ def peephole_lstm(
         c: `[batch, units]`, initial cell.
         recurrent_kernel: `[units, 4 * units]`.
         peephole: `[3, units]`.
-        steps: number of steps, at least 1; an integer if `unroll`.
+        steps: number of steps, at least 1.
         from_zeros: whether h and c are zeros that nobody differentiates.
-        unroll: whether to write the steps out one after another instead of
-            looping. It compiles slower with every step and runs no faster;
-            what it is for is a SavedModel that can be fine-tuned under XLA,
-            where the gradient of a reloaded loop fails.
 
     Returns:
         `(sequence, c)`: the outputs `[batch, time, units]` and the last
         cell `[batch, units]`. Differentiable once.
     """
-    forward, backward = (
-        (_forward_unrolled, _backward_unrolled)
-        if unroll
-        else (_forward_loop, _backward_loop)
-    )
     has_input = drive.shape.rank == 3
 
     @tf.custom_gradient
@@ -129,7 +120,7 @@ def peephole_lstm(
         drive_at = (lambda t: drive[t]) if has_input else (lambda t: drive)
         columns = peephole[:, :, None]
         h, c = tf.transpose(h), tf.transpose(c)
-        hs, cs, activations = forward(
+        hs, cs, activations = _forward(
             drive_at,
             steps,
             h,
@@ -141,7 +132,7 @@ def peephole_lstm(
         c_before = tf.concat([c[None], cs[:-1]], axis=0)
 
         def gradient(dhs, dc):
-            dz, dh, dc = backward(
+            dz, dh, dc = _backward(
                 tf.transpose(dhs, [1, 2, 0]),
                 tf.transpose(dc),
                 activations,
@@ -238,34 +229,7 @@ def _product_with_zeros(h):
     return tf.tile(h, [4, 1])
 
 
-def _forward_unrolled(drive_at, steps, h, c, product, peephole, from_zeros):
-    hs, cs, activations = [], [], []
-    for t in range(steps):
-        product_at = _product_with_zeros if from_zeros and not t else product
-        z = drive_at(t) + product_at(h)
-        a, h, c = gates(z, c, peephole, axis=0)
-        hs.append(h)
-        cs.append(c)
-        activations.append(a)
-    return tuple(tf.stack(x) for x in (hs, cs, activations))
-
-
-def _backward_unrolled(
-    dhs, dc, activations, c_before, cs, recurrent_kernel, peephole, from_zeros
-):
-    dh = tf.zeros_like(dc)
-    dzs = []
-    for t in reversed(range(dhs.shape[0])):
-        dz, dc = _gates_gradient(
-            activations[t], c_before[t], cs[t], peephole, dhs[t] + dh, dc
-        )
-        dzs.append(dz)
-        if t or not from_zeros:
-            dh = tf.matmul(recurrent_kernel, dz)
-    return tf.stack(dzs[::-1]), dh, dc
-
-
-def _forward_loop(drive_at, steps, h, c, product, peephole, from_zeros):
+def _forward(drive_at, steps, h, c, product, peephole, from_zeros):
     def step(t, h, c, hs, cs, activations, product=product):
         z = drive_at(t) + product(h)
         a, h, c = gates(z, c, peephole, axis=0)
@@ -285,7 +249,7 @@ def _forward_loop(drive_at, steps, h, c, product, peephole, from_zeros):
     return tuple(array.stack() for array in arrays)
 
 
-def _backward_loop(
+def _backward(
     dhs, dc, activations, c_before, cs, recurrent_kernel, peephole, from_zeros
 ):
     steps = tf.shape(dhs)[0] if dhs.shape[0] is None else dhs.shape[0]

@@ -218,6 +218,7 @@ class ClipAccuracy(keras.metrics.Mean):
         """
         found = ops.argmax(clip_probabilities(y_pred), axis=-1)
         labels = ops.reshape(ops.cast(y_true, found.dtype), (-1,))
-        super().update_state(
-            ops.cast(found == labels, "float32"), sample_weight
-        )
+        # Of `==` TensorFlow would not know the rank where it knows the number
+        # of one of them alone.
+        hits = ops.cast(ops.equal(found, labels), "float32")
+        super().update_state(hits, sample_weight)

@@ -46,7 +46,6 @@ class Decoder(SavesRandomState, keras.layers.Layer):
         output_bias: initial bias of the output layer. For logistic outputs
             the log-odds of a pixel's mean is a start from which much less has
             to be learned.
-        unroll: see `PeepholeLSTM`.
         seed: seed of the dropout of the output layer and of the sampling.
 
     Call arguments:
@@ -75,7 +74,6 @@ class Decoder(SavesRandomState, keras.layers.Layer):
         dropout=0.0,
         forget_bias=0.0,
         output_bias=0.0,
-        unroll=False,
         seed=None,
         **kwargs,
     ):
@@ -103,13 +101,11 @@ class Decoder(SavesRandomState, keras.layers.Layer):
         self.dropout = dropout
         self.forget_bias = forget_bias
         self.output_bias = output_bias
-        self.unroll = unroll
         self.seed = seed
         self.lstms = [
             PeepholeLSTM(
                 size,
                 return_sequences=True,
-                unroll=unroll,
                 dropout=dropout if layer else 0.0,
                 forget_bias=forget_bias,
                 dtype=self.dtype_policy,
@@ -356,7 +352,6 @@ class Decoder(SavesRandomState, keras.layers.Layer):
             "dropout": self.dropout,
             "forget_bias": self.forget_bias,
             "output_bias": self.output_bias,
-            "unroll": self.unroll,
             "seed": self.seed,
         }
 

@@ -36,7 +36,6 @@ class Encoder(keras.Model):
             a number or one for each channel; see `scale`.
         scale: what they are multiplied with then, alike. The statistics of a
             dataset inside the encoder spare its users from knowing them.
-        unroll: see `PeepholeLSTM`.
 
     Call arguments:
         clips: `[batch, time, features]`, or `[batch, time, height, width,
@@ -63,7 +62,6 @@ class Encoder(keras.Model):
         forget_bias=0.0,
         offset=0.0,
         scale=1.0,
-        unroll=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -74,13 +72,11 @@ class Encoder(keras.Model):
         self.forget_bias = forget_bias
         self.offset = offset
         self.scale = scale
-        self.unroll = unroll
         self.lstms = [
             PeepholeLSTM(
                 size,
                 return_sequences=True,
                 return_state=True,
-                unroll=unroll,
                 dropout=dropout if layer else input_dropout,
                 recurrent_dropout=recurrent_dropout,
                 forget_bias=forget_bias,
@@ -140,7 +136,7 @@ class Encoder(keras.Model):
             A list with what `PeepholeLSTM.activations` returns of each layer,
             lowest first.
         """
-        sequence = self.scaled(_frames.as_features(clips, self.compute_dtype))
+        sequence = self.scaled(_frames.as_features(clips, "float32"))
         if initial_states is None:
             initial_states = [None] * len(self.lstms)
         return _frames.activations(self.lstms, sequence, initial_states)
@@ -182,5 +178,4 @@ class Encoder(keras.Model):
             "forget_bias": self.forget_bias,
             "offset": np.asarray(self.offset).tolist(),
             "scale": np.asarray(self.scale).tolist(),
-            "unroll": self.unroll,
         }

@@ -35,7 +35,7 @@ def feature_grids(weights, frame_shape, count=200, columns=20, title=None):
         dpi=130,
         layout="constrained",
     )
-    axes = np.atleast_1d(figure.subplots(down, across)).flat
+    axes = figure.subplots(down, across, squeeze=False).ravel()
     for axis, (label, grid) in zip(axes, grids.items(), strict=False):
         axis.imshow(grid, cmap="gray", vmin=0, vmax=1)
         axis.set_title(label, fontsize=9)
