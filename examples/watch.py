@@ -1,6 +1,6 @@
 """Watches a film or a camera, and says which clips it moves like.
 
-    python examples/watch.py --encoder saved_models/demo/1 --watch 0 \
+    python examples/watch.py --encoder saved_models/moving_mnist/1 --watch 0 \
         --references wave.mp4 walk.mp4
 
 reads camera 0, or a film, frame by frame with the encoder's signature `step`,
@@ -63,18 +63,33 @@ def states_of(encoder, frames, length):
 def main():
     """Prints a line for every clip that was seen."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--encoder", required=True, help="an export")
-    parser.add_argument("--watch", required=True, help="a film, or 0")
-    parser.add_argument("--references", nargs="+", required=True)
+    parser.add_argument(
+        "--encoder", required=True, help="folder of an exported encoder"
+    )
+    parser.add_argument(
+        "--watch", required=True, help="a film, or the number of a camera: 0"
+    )
+    parser.add_argument(
+        "--references",
+        nargs="+",
+        required=True,
+        help="films that what is seen is compared with, by their beginnings",
+    )
     options = parser.parse_args()
     path = pathlib.Path(options.encoder)
-    about = json.loads((path / "config.json").read_text())["encoder"]
+    try:
+        about = json.loads((path / "config.json").read_text())["encoder"]
+        encoder = tf.saved_model.load(str(path))
+    except Exception as error:
+        # TensorFlow has many types for what a broken SavedModel raises.
+        raise SystemExit(
+            f"Expected an exported encoder. Received: {path}: {error}"
+        ) from error
     shape, length = about["frame_shape"], about["input_frames"]
     if len(shape) < 2:
         raise SystemExit(
             f"Expected an encoder of pictures. Received: {path}, of percepts"
         )
-    encoder = tf.saved_model.load(str(path))
     references = {}
     for film in options.references:
         state = next(states_of(encoder, frames_of(film, shape), length), None)

@@ -333,3 +333,11 @@ def test_steps_and_states_that_it_refuses(saved, exported):
         with pytest.raises(tf.errors.InvalidArgumentError) as refused:
             step(frame=tf.constant(frame), **given)
         assert message in str(refused.value)
+
+
+def test_under_xla_what_it_would_refuse_is_nan(saved, exported):
+    """XLA drops assertions; a wrong result would be believed."""
+    clips = tf.constant(np.load(exported[1])["clips"])
+    call = tf.function(lambda x: saved(x), jit_compile=True)
+    assert np.isfinite(call(clips)).all()
+    assert np.isnan(call(255 * clips)).all()

@@ -75,6 +75,11 @@ class Run:
         Raises:
             InputError: if the directory is no run, or its config broken.
         """
+        if (self.path / "saved_model.pb").is_file():
+            raise InputError(
+                "Expected a run directory. Received: "
+                f"{str(self.path)!r}, an exported encoder"
+            )
         try:
             values = json.loads(self.config_file.read_text())
         except (OSError, ValueError) as error:

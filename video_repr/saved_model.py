@@ -160,7 +160,7 @@ def _reusable(encoder, frame_shape, pixels):
     # its gradient with it, takes seconds.
     @tf.function
     def run(clips, training):
-        _check_values(clips, pixels)
+        clips = _checked(clips, pixels)
         # Here, where it is traced: saving traces once more.
         with recurrence.for_executor():
             return encoder(clips, return_sequences=True, training=training)
@@ -206,9 +206,11 @@ def _signatures(encoder, read, frame_shape, pixels):
 
     @tf.function
     def step(frame, **states):
-        _check_values(frame, pixels)
-        for value in states.values():
-            _check_values(value, pixels=False)
+        frame = _checked(frame, pixels)
+        states = {
+            name: _checked(value, pixels=False)
+            for name, value in states.items()
+        }
         with recurrence.for_executor():
             return _named(
                 encoder(frame[:, None], initial_states=_by_layer(states))
@@ -263,19 +265,26 @@ def _by_layer(states):
     ]
 
 
-def _check_values(frames, pixels):
-    """Refuses frames in the graph; XLA leaves the questions out."""
+def _checked(frames, pixels):
+    """Frames, if they can be read.
+
+    The graph refuses what is not finite or out of range. Under XLA, which
+    leaves such questions out, they become NaN: a loss that nobody overlooks.
+    """
     finite = tf.reduce_all(tf.math.is_finite(frames))
     tf.debugging.Assert(
         finite, ["Expected finite values. Received: NaN or infinity"]
     )
+    right = finite
     if pixels:
         low, high = tf.reduce_min(frames), tf.reduce_max(frames)
+        # Of no frames they are infinite the wrong way round.
+        right &= (low >= 0) & (high <= 1)
         tf.debugging.Assert(
-            # Of no frames they are infinite the wrong way round.
-            (low >= 0) & (high <= 1),
+            right,
             ["Expected pixels in [0, 1]. Received: from", low, "to", high],
         )
+    return tf.where(right, frames, float("nan"))
 
 
 @contextlib.contextmanager
@@ -325,7 +334,8 @@ class SavedModelEncoder(keras.layers.Layer):
     Call arguments:
         clips: `[batch, time, *frame_shape]` or `[batch, time, features]`,
             float32, as the encoder reads them; or uint8 pixels, which are
-            scaled to [0, 1].
+            scaled to [0, 1]. In a model Keras casts uint8 before, unless the
+            model's input is `keras.Input(..., dtype="uint8")`.
         return_sequences: whether to return what an `Encoder` returns then.
         training: whether dropout is active.
 
