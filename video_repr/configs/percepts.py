@@ -66,7 +66,7 @@ def patches():
     film it is `saved_models/patches`.
     Expect a half_sse_per_frame of the future of 665 there with seed 0, as of
     the last frame repeated, and 1,356 of the mean frame, after 20 minutes on
-    one core of an AMD EPYC.
+    one of 2 cores of an AMD EPYC.
     """
     return DatasetRun(
         data=DatasetConfig("data/films/1"),
