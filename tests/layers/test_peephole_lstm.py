@@ -461,6 +461,14 @@ def test_activations_are_those_of_the_call(features, from_zeros):
     )
 
 
+def test_activations_in_mixed_precision_are_those_of_the_weights():
+    mixed = make("loop", dtype="mixed_bfloat16")
+    x, h, c = inputs()
+    found = mixed.activations(x, [h, c])
+    for name, want in make("loop").activations(x, [h, c]).items():
+        np.testing.assert_array_equal(found[name], want)
+
+
 def test_rows_for_the_executor_give_what_columns_do():
     layer = make("loop")
     x, _, _ = inputs()

@@ -130,6 +130,7 @@ def test_features_stand_by_their_norm_and_keep_their_signs(rng):
         (2, 3, 3),
     )
     assert [axis.get_title() for axis in colour.axes] == ["a", "b"]
+    assert not any(axis.axison for axis in colour.axes)
 
 
 def test_gate_images_show_time_from_left_to_right(rng):

@@ -61,7 +61,7 @@ def released():
     """A composite of 144 units, whose export is small enough to give away.
 
     Command: `video-repr pretrain released`; it is `saved_models/moving_mnist`.
-    Expect 441.6 with seed 0, beside 684.8 of the mean frame, after 60 to 90
+    Expect 441.6 with seed 0, beside 684.8 of the mean frame, after 90
     minutes on one of 2 cores of an AMD EPYC.
     """
     return Config(
