@@ -17,10 +17,10 @@ import numpy as np
 import tensorflow as tf
 import tyro
 
-from benchmarks.train_step import machine
 from video_repr import Encoder
 from video_repr import export_encoder
 from video_repr.files import write_json
+from video_repr.machine import machine
 
 
 @dataclasses.dataclass(frozen=True)

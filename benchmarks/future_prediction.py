@@ -18,10 +18,10 @@ import tyro
 from benchmarks.resume import results_before
 from benchmarks.time_to_quality import curve
 from benchmarks.time_to_quality import work_of
-from benchmarks.train_step import machine
 from video_repr import configs
 from video_repr.configs.data import Data
 from video_repr.files import write_json
+from video_repr.machine import machine
 
 ROWS = {
     "future predictor": {"reconstruction": "none"},

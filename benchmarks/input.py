@@ -15,13 +15,13 @@ import time
 import tensorflow as tf
 import tyro
 
-from benchmarks.train_step import machine
 from pipelines import moving_mnist
 from pipelines.job import Output
 from video_repr import configs
 from video_repr.configs.data import Data
 from video_repr.data import ClipDataset
 from video_repr.files import write_json
+from video_repr.machine import machine
 from video_repr.training import build_model
 
 

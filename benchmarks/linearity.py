@@ -15,8 +15,8 @@ import tyro
 from benchmarks.step.work import WORKS
 from benchmarks.train_step import OURS
 from benchmarks.train_step import Worker
-from benchmarks.train_step import machine
 from video_repr.files import write_json
+from video_repr.machine import machine
 
 STEPS = (5, 10, 20, 40, 80)
 BATCHES = (8, 16, 32, 64, 128, 256, 512)

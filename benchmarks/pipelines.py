@@ -37,7 +37,6 @@ import tensorflow as tf
 import tyro
 
 from benchmarks import input as feeding
-from benchmarks.train_step import machine
 from pipelines import patches
 from pipelines import percepts
 from pipelines.arguments import Input
@@ -52,6 +51,7 @@ from video_repr.data.features import IMAGE
 from video_repr.data.features import Clip
 from video_repr.data.features import Features
 from video_repr.files import write_json
+from video_repr.machine import machine
 from video_repr.models import convnets
 
 _MEASURES = (

@@ -15,7 +15,6 @@ import itertools
 import json
 import os
 import pathlib
-import platform
 import statistics
 import subprocess
 import sys
@@ -27,6 +26,7 @@ import tyro
 from benchmarks.step.work import WORKS
 from benchmarks.step.work import Work
 from video_repr.files import write_json
+from video_repr.machine import machine
 
 OURS = ("benchmarks.step.ours", "ours")
 PEERS = (
@@ -246,18 +246,6 @@ def _print(row):
         f"{row['paired_ratio_to_ours']:>7.2f} of ours",
         flush=True,
     )
-
-
-def machine():
-    """What ran it, in words."""
-    processor = platform.processor() or platform.machine()
-    info = pathlib.Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                processor = line.split(":")[1].strip()
-                break
-    return f"{processor}, {len(os.sched_getaffinity(0))} cores"
 
 
 def main():

@@ -21,9 +21,9 @@ from typing import Literal
 import numpy as np
 import tyro
 
-from benchmarks.train_step import machine
 from video_repr.data.draw import rng_of
 from video_repr.files import write_json
+from video_repr.machine import machine
 from video_repr.transfer.cells import go_on
 
 _SPLITS = {1: "train", 2: "test"}

@@ -20,10 +20,10 @@ import numpy as np
 import tyro
 
 from benchmarks.resume import results_before
-from benchmarks.train_step import machine
 from video_repr import configs
 from video_repr.configs.data import Data
 from video_repr.files import write_json
+from video_repr.machine import machine
 from video_repr.training import build_model
 
 

@@ -45,11 +45,13 @@ class Training:
         config: what to train.
         run: run directory to make.
         resume: go on with the run in the directory, if there is one.
+        gate_images: show TensorBoard what the gates do, after every epoch.
     """
 
     config: Annotated[configs.Config, tyro.conf.arg(name="")]
     run: pathlib.Path
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
+    gate_images: tyro.conf.FlagCreatePairsOff[bool] = False
 
 
 def _named_trainings():
@@ -70,7 +72,12 @@ class Pretrain:
         from video_repr.training import pretrain
 
         training = self.training
-        run = pretrain(training.config, training.run, resume=training.resume)
+        run = pretrain(
+            training.config,
+            training.run,
+            resume=training.resume,
+            gate_images=training.gate_images,
+        )
         _print_evaluation(run)
 
 
@@ -124,6 +131,44 @@ class Predict:
         from video_repr.runs import Run
 
         predict_clip(Run(self.run), self.input, self.output, self.steps)
+        print(f"{self.output} written.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """Write a page about a run: one HTML file to open in a browser.
+
+    Attributes:
+        run: directory of a pretraining run, a finetuned or fused one, or of a
+            label curve.
+        output: file to write; report.html in the run when left out.
+    """
+
+    run: Positional[pathlib.Path]
+    output: pathlib.Path | None = None
+
+    def __call__(self):
+        from video_repr.report import write_report
+
+        print(f"{write_report(self.run, self.output)} written.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Compare:
+    """Write a page about several pretraining runs, side by side.
+
+    Attributes:
+        runs: run directories.
+        output: file to write.
+    """
+
+    runs: Positional[tuple[pathlib.Path, ...]]
+    output: pathlib.Path = pathlib.Path("comparison.html")
+
+    def __call__(self):
+        from video_repr.report import compare_runs
+
+        compare_runs(self.runs, self.output)
         print(f"{self.output} written.")
 
 
@@ -366,6 +411,8 @@ def main(arguments=None):
             Annotated[Pretrain, tyro.conf.subcommand("pretrain")]
             | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
             | Annotated[Predict, tyro.conf.subcommand("predict")]
+            | Annotated[Report, tyro.conf.subcommand("report")]
+            | Annotated[Compare, tyro.conf.subcommand("compare")]
             | Annotated[Export, tyro.conf.subcommand("export")]
             | Annotated[Finetune, tyro.conf.subcommand("finetune")]
             | Annotated[Fuse, tyro.conf.subcommand("fuse")]

@@ -7,6 +7,8 @@ import pathlib
 import shutil
 import uuid
 
+from video_repr.errors import InputError
+
 _PARTIAL = ".partial-"
 
 
@@ -58,3 +60,17 @@ def write_json(path, values):
     """Writes JSON for people: indented, with a final newline."""
     with whole_file(path) as partial:
         partial.write_text(json.dumps(values, indent=2) + "\n")
+
+
+def read_json(path):
+    """What a JSON file holds.
+
+    Raises:
+        InputError: if it is missing or broken.
+    """
+    try:
+        return json.loads(pathlib.Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"Expected a readable {path}. Received: {error}"
+        ) from error

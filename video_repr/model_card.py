@@ -4,15 +4,7 @@ import dataclasses
 import json
 import textwrap
 
-# Rows of the table of numbers: what they are called, and their unit.
-_METRICS = {
-    "bce_sum_per_frame": "cross entropy, nats a frame",
-    "half_sse_per_frame": "half the squared error, sum of a frame",
-    "mse_sum_per_frame": "squared error, sum of a frame",
-    "mae_sum_per_frame": "absolute error, sum of a frame",
-    "ssim": "SSIM",
-    "psnr": "PSNR, dB",
-}
+from video_repr.metrics import IN_WORDS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,7 +177,7 @@ def _numbers(metrics):
         ("", *rows),
         *(
             (words, *(f"{row[name]:,.3f}" for row in rows.values()))
-            for name, words in _METRICS.items()
+            for name, words in IN_WORDS.items()
             if all(name in row for row in rows.values())
         ),
     )

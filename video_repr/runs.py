@@ -2,6 +2,7 @@
 
     config.json        what the run is a function of
     videos.json        the videos of a dataset that it learned from, by split
+    made.json          on which machine, by which versions, when
     checkpoints/       last.keras to go on from, best.keras to use
     metrics.jsonl      a line an epoch
     tensorboard/       scalars and strips
@@ -20,6 +21,7 @@ import keras
 
 from video_repr import configs
 from video_repr.errors import InputError
+from video_repr.files import read_json
 from video_repr.files import whole_file
 
 # The member of a checkpoint's archive that counts its epochs. The optimizer's
@@ -58,6 +60,10 @@ class Run:
         return self.path / "metrics.jsonl"
 
     @property
+    def made_file(self):
+        return self.path / "made.json"
+
+    @property
     def tensorboard(self):
         return self.path / "tensorboard"
 
@@ -88,6 +94,12 @@ class Run:
                 f"Received: {str(self.path)!r}: {error}"
             ) from error
         return configs.from_dict(values, where=str(self.config_file))
+
+    def made(self):
+        """On what and by what the run was begun; {} where it is not told."""
+        if not self.made_file.is_file():
+            return {}
+        return read_json(self.made_file)
 
     def model(self, checkpoint=None):
         """The model of a checkpoint, the best by default.

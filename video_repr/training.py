@@ -9,6 +9,7 @@ import sys
 import time
 
 import keras
+import tensorflow as tf
 
 from video_repr import configs
 from video_repr import runs
@@ -22,6 +23,7 @@ from video_repr.evaluation import evaluate_run
 from video_repr.files import remove_partials
 from video_repr.files import whole_file
 from video_repr.files import write_json
+from video_repr.machine import made
 from video_repr.models import Decoder
 from video_repr.models import Encoder
 from video_repr.models import VideoSeq2Seq
@@ -112,7 +114,7 @@ def _optimizer(training):
     return make(rate, global_clipnorm=training.clip_norm)
 
 
-def pretrain(config, directory, *, resume=False):
+def pretrain(config, directory, *, resume=False, gate_images=False):
     """Trains the model of a config and evaluates it.
 
     Args:
@@ -120,6 +122,8 @@ def pretrain(config, directory, *, resume=False):
         directory: the run directory to make.
         resume: whether to go on with the run that is in the directory, if
             there is one. It ends as if it had not been interrupted.
+        gate_images: whether TensorBoard gets images of the gates, of the
+            encoder and of a rollout, after every epoch.
 
     Returns:
         `runs.Run`, with everything but the export.
@@ -164,9 +168,10 @@ def pretrain(config, directory, *, resume=False):
     write_json(run.config_file, config.to_dict())
     if not started:
         write_json(run.videos_file, data.videos())
+        write_json(run.made_file, made())
     remove_partials(run.path)
     run.last.parent.mkdir(exist_ok=True)
-    _fit(data, run, model, epoch)
+    _fit(data, run, model, epoch, gate_images)
     evaluate_run(run)
     return run
 
@@ -205,7 +210,7 @@ def _same_config(run, config):
     return old
 
 
-def _fit(data, run, model, epoch):
+def _fit(data, run, model, epoch, gate_images):
     training = data.config.training
     if epoch == training.epochs:
         print(f"{run.path}: all {epoch} epochs are trained.", flush=True)
@@ -229,7 +234,7 @@ def _fit(data, run, model, epoch):
         validation_batch_size=min(len(validation), 100),
         verbose=1 if sys.stdout.isatty() else 2,
         callbacks=[
-            _TensorBoard(run, validation[:4]),
+            _TensorBoard(run, validation[:4], gate_images),
             _Checkpoints(run, training, epoch),
         ],
     )
@@ -304,18 +309,40 @@ class _Checkpoints(keras.callbacks.Callback):
 
 
 class _TensorBoard(keras.callbacks.TensorBoard):
-    """Scalars, and strips of validation clips."""
+    """Scalars, strips of validation clips, and gates if they are wanted."""
 
-    def __init__(self, run, clips):
+    def __init__(self, run, clips, gate_images):
         super().__init__(run.tensorboard, write_graph=False)
         self._clips = clips
+        self._gate_images = gate_images
 
     def on_epoch_end(self, epoch, logs=None):
         super().on_epoch_end(epoch, logs)
-        if not visualization.are_pictures(self._clips):
-            return
-        import tensorflow as tf
+        if self._gate_images:
+            self._write_gates(epoch)
+        if visualization.are_pictures(self._clips):
+            self._write_strips(epoch)
 
+    def _write_gates(self, epoch):
+        encoder = self.model.encoder
+        clip = self._clips[:1, : self.model.input_frames]
+        found = {"encoder": encoder.activations(clip)}
+        if "future" in self.model.decoders:
+            found["future decoder"] = self.model.decoders["future"].activations(
+                encoder(clip), 100
+            )
+        with self._val_writer.as_default():
+            for name, layers in found.items():
+                top = {key: value[0] for key, value in layers[-1].items()}
+                tf.summary.image(
+                    f"gates of the {name}",
+                    visualization.as_array(visualization.gate_images(top))[
+                        None
+                    ],
+                    step=epoch,
+                )
+
+    def _write_strips(self, epoch):
         frames = self.model.predict(self._clips, verbose=0)
         with self._val_writer.as_default():
             tf.summary.image(

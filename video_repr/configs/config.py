@@ -234,8 +234,15 @@ class DatasetRun(Config):
     data: DatasetConfig = DatasetConfig("data/percepts/1")
 
 
-def from_dict(values, of=Config, where="config"):
+def from_dict(values, of=Config, where="config", defaults=False):
     """A config from what `Config.to_dict` made, or its JSON.
+
+    Args:
+        values: nested dicts.
+        of: dataclass to make.
+        where: what the values are, for messages.
+        defaults: whether what is missing is as by default, where there is
+            one, rather than refused.
 
     Raises:
         InputError: for unknown, missing or wrongly typed fields.
@@ -247,7 +254,12 @@ def from_dict(values, of=Config, where="config"):
     if of is Config and "path" in (values.get("data") or ()):
         of = DatasetRun
     types = typing.get_type_hints(of)
-    unknown, missing = set(values) - set(types), set(types) - set(values)
+    unknown = set(values) - set(types)
+    missing = {
+        field.name
+        for field in dataclasses.fields(of)
+        if field.name not in values and not (defaults and _has_default(field))
+    }
     if unknown or missing:
         raise InputError(
             f"Expected the fields {', '.join(types)} in {where}. Received: "
@@ -255,15 +267,26 @@ def from_dict(values, of=Config, where="config"):
         )
     return of(
         **{
-            name: _typed(value, types[name], f"{where}.{name}")
+            name: _typed(value, types[name], f"{where}.{name}", defaults)
             for name, value in values.items()
         }
     )
 
 
-def _typed(value, expected, where):
+def _has_default(field):
+    missing = dataclasses.MISSING
+    return field.default is not missing or field.default_factory is not missing
+
+
+def _typed(value, expected, where, defaults):
     if dataclasses.is_dataclass(expected):
-        return from_dict(value, expected, where)
+        return from_dict(value, expected, where, defaults)
+    item = next(iter(typing.get_args(expected)), None)
+    if dataclasses.is_dataclass(item) and isinstance(value, (list, tuple)):
+        return tuple(
+            from_dict(v, item, f"{where}[{i}]", defaults)
+            for i, v in enumerate(value)
+        )
     if not _is_a(value, expected):
         raise InputError(
             f"Expected {where} to be {_in_words(expected)}. Received: {value!r}"

@@ -119,6 +119,19 @@ class DatasetData:
         """`[clips, frames, ...]` to report numbers on."""
         return self._some(self._tested, self.config.data.test_clips)
 
+    @property
+    def labels(self):
+        """Names of the classes in the order of their indices, if any."""
+        return self.dataset.labels
+
+    def test_labels(self):
+        """Index of the class of each of `test`'s clips, `[clips]`."""
+        pairs = self._windows(self._tested, labels=True)
+        labels = pairs.map(lambda _, label: label).as_numpy_iterator()
+        return np.array(
+            list(itertools.islice(labels, self.config.data.test_clips))
+        )
+
     def mean_frame(self):
         """The mean of training frames, of the shape of a frame."""
         clips = self._some("train", _MEAN_OF_SEQUENCES)
@@ -174,16 +187,19 @@ class DatasetData:
 
     def _clips(self, split, **options):
         frames = self.config.model.clip_frames
-        windows = self.dataset.clips(
+        windows = self._windows(split, **options)
+        if frames == self._window:
+            return windows
+        return windows.map(lambda window: window[:frames])
+
+    def _windows(self, split, **options):
+        return self.dataset.clips(
             split,
             clip_length=self._window,
             stride=self.config.data.stride,
             skip_shorter=self.config.data.skip_shorter,
             **options,
         )
-        if frames == self._window:
-            return windows
-        return windows.map(lambda window: window[:frames])
 
     def _some(self, split, count):
         clips = self._clips(split).as_numpy_iterator()

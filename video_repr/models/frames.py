@@ -74,17 +74,18 @@ def check_layers(units):
     return tuple(units)
 
 
-def check_clips(clips, *, min_frames=1, unit_range=True):
+def check_clips(clips, *, min_frames=1, unit_range=True, features=None):
     """Refuses clips that no model can learn from.
 
     Args:
         clips: `[clips, time, ...]`.
         min_frames: number of frames that a clip must have.
         unit_range: whether floating point values must lie in [0, 1].
+        features: number of values that a frame must have; any when None.
 
     Raises:
-        InputError: for wrong rank or dtype, no clips, too few frames, NaN or
-            infinite values, values outside [0, 1].
+        InputError: for wrong rank or dtype, no clips, too few frames, frames
+            of another size, NaN or infinite values, values outside [0, 1].
     """
     clips = np.asarray(clips)
     if clips.ndim < 3:
@@ -101,6 +102,12 @@ def check_clips(clips, *, min_frames=1, unit_range=True):
         raise InputError(
             f"Expected clips of at least {min_frames} frames. Received: "
             f"{clips.shape[1]} frames, shape {clips.shape}"
+        )
+    values = np.prod(clips.shape[2:])
+    if features not in (None, values):
+        raise InputError(
+            f"Expected frames of {features} values. Received: {values} values "
+            f"a frame, shape {clips.shape}"
         )
     if clips.dtype == np.uint8:
         return

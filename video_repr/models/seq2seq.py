@@ -411,7 +411,12 @@ class VideoSeq2Seq(keras.Model):
                 )
             x = first[0] if isinstance(first, tuple) else first
         if isinstance(x, (np.ndarray, tf.Tensor, list)):
-            _frames.check_clips(x, min_frames=needed, unit_range=unit_range)
+            _frames.check_clips(
+                x,
+                min_frames=needed,
+                unit_range=unit_range,
+                features=self.encoder.features if self.built else None,
+            )
 
 
 def _check_weights(y, arguments):

@@ -3,11 +3,7 @@
 import numpy as np
 
 from video_repr.errors import extra
-
-_WORDS = {
-    "bce_sum_per_frame": "cross entropy (nats/frame)",
-    "half_sse_per_frame": "half the squared error (sum over a frame)",
-}
+from video_repr.metrics import IN_WORDS
 
 
 def error_curves(curves, metric, title=None):
@@ -36,11 +32,70 @@ def error_curves(curves, metric, title=None):
     axis.yaxis.set_minor_formatter(ScalarFormatter())
     axis.tick_params(axis="y", which="both", labelsize=8)
     axis.set_xlabel("predicted frame")
-    axis.set_ylabel(_WORDS.get(metric, metric))
+    axis.set_ylabel(IN_WORDS.get(metric, metric))
     axis.grid(alpha=0.3, which="both")
     axis.legend(fontsize=8)
     if title:
         axis.set_title(title, fontsize=9)
+    return figure
+
+
+def curves_over(curves, x, y):
+    """A figure of curves.
+
+    Args:
+        curves: dict from a label to pairs of numbers.
+        x: what the first of a pair is.
+        y: what the second is.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+    """
+    with extra("report"):
+        from matplotlib.figure import Figure
+    figure = Figure(figsize=(6.4, 3.6), dpi=130, layout="constrained")
+    axis = figure.subplots()
+    for label, pairs in curves.items():
+        axis.plot(*zip(*pairs, strict=True), marker="o", ms=2.5, label=label)
+    axis.set_xlabel(x)
+    axis.set_ylabel(y)
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
+    return figure
+
+
+def loss_curves(lines):
+    """A figure of losses over epochs.
+
+    Args:
+        lines: dicts as `Run.metrics` returns them.
+
+    Returns:
+        A `matplotlib.figure.Figure`: a panel for the loss and each of its
+        parts, training and validation.
+    """
+    with extra("report"):
+        from matplotlib.figure import Figure
+    names = [n for n in lines[-1] if f"val_{n}" in lines[-1]]
+    figure = Figure(
+        figsize=(0.6 + 3.4 * len(names), 3.2), dpi=130, layout="constrained"
+    )
+    for axis, name in zip(
+        figure.subplots(1, len(names), squeeze=False)[0], names, strict=True
+    ):
+        for key, label in ((name, "training"), (f"val_{name}", "validation")):
+            axis.plot(
+                [line["epoch"] for line in lines],
+                [line[key] for line in lines],
+                marker="o",
+                ms=2.5,
+                label=label,
+            )
+        axis.set_title(name, fontsize=9)
+        axis.set_xlabel("epoch", fontsize=8)
+        axis.tick_params(labelsize=7)
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=8)
     return figure
 
 

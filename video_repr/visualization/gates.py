@@ -59,3 +59,19 @@ def gate_images(activations, units=200, title=None):
     if title:
         figure.suptitle(title, fontsize=9)
     return figure
+
+
+def as_array(figure):
+    """A figure as TensorBoard takes images.
+
+    Args:
+        figure: a `matplotlib.figure.Figure`.
+
+    Returns:
+        uint8, `[height, width, 4]`.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())

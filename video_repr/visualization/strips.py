@@ -37,32 +37,63 @@ def strips(*blocks, title=None):
     for subfigure, block, length in zip(
         np.atleast_1d(columns), blocks, lengths, strict=True
     ):
-        axes = subfigure.subplots(rows, length, squeeze=False)
-        for axis in axes.flat:
+        axes = subfigure.subplots(rows, squeeze=False)[:, 0]
+        for axis in axes:
             axis.set_axis_off()
-        for column, axis in enumerate(axes[0]):
-            axis.set_title(str(first + column), fontsize=7, pad=2)
-        for row, (label, frames) in zip(axes, block.items(), strict=False):
-            for axis, frame in zip(row, frames, strict=False):
-                _show(axis, np.asarray(frame))
-            _label(row[0] if first == 1 else row[-1], label, first == 1)
+        for axis, (label, frames) in zip(axes, block.items(), strict=False):
+            # An axis a frame would take a second a figure.
+            axis.imshow(_in_a_row(frames, length), interpolation="nearest")
+            _label(axis, label, first == 1)
+        _number(axes[0], first, length)
         first += length
     if title:
         figure.suptitle(title, fontsize=9)
     return figure
 
 
-def _show(axis, frame):
-    white = 255 if frame.dtype == np.uint8 else 1
-    axis.imshow(frame, cmap="gray", vmin=0, vmax=white, interpolation="nearest")
+def _in_a_row(frames, length):
+    """Frames side by side on white, `[height, width, 3]` uint8."""
+    frames = np.asarray(frames)
+    if frames.dtype != np.uint8:
+        frames = np.round(255 * np.clip(frames, 0, 1)).astype(np.uint8)
+    if frames.ndim == 3:
+        frames = np.repeat(frames[..., None], 3, axis=-1)
+    time, height, width, _ = frames.shape
+    gap = _gap(width)
+    row = np.full((height, length * (width + gap) - gap, 3), 255, np.uint8)
+    for t in range(time):
+        row[:, t * (width + gap) :][:, :width] = frames[t]
+    return row
+
+
+def _gap(width):
+    return max(1, width // 16)
+
+
+def _number(axis, first, length):
+    """Numbers of the frames, above the first row."""
+    (image,) = axis.images
+    total = image.get_array().shape[1]
+    for column in range(length):
+        # Gaps are narrow: to the eye a number stands above its frame.
+        axis.text(
+            (column + 0.5) * total / length - 0.5,
+            1.04,
+            str(first + column),
+            transform=axis.get_xaxis_transform(),
+            ha="center",
+            va="bottom",
+            fontsize=7,
+        )
 
 
 def _label(axis, label, on_left):
-    axis.text(
-        -0.15 if on_left else 1.15,
-        0.5,
+    axis.annotate(
         label,
-        transform=axis.transAxes,
+        (0 if on_left else 1, 0.5),
+        (-4 if on_left else 4, 0),
+        xycoords="axes fraction",
+        textcoords="offset points",
         ha="right" if on_left else "left",
         va="center",
         fontsize=8,

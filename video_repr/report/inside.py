@@ -1,0 +1,207 @@
+"""Inside a model: dynamics of its gates and its weights (paper, 3.2)."""
+
+import numpy as np
+
+from video_repr import visualization
+from video_repr.evaluation import dynamics
+from video_repr.report.page import Table
+from video_repr.report.page import Words
+from video_repr.report.page import animation
+from video_repr.report.page import figure
+
+_ROLLOUT = 100
+# What of the encoder's state dies out at first is no oscillation.
+_TRANSIENT = 10
+_GATES = ("input gate", "forget gate", "cell input", "output gate")
+
+
+def rollout(subject):
+    """A hundred steps of the future decoder, trained and random."""
+    decoder = subject.model.decoders.get("future")
+    if decoder is None:
+        return None
+    n = subject.model.input_frames
+    clips = subject.clips[:16, :n]
+    states = [
+        [np.asarray(value, np.float32) for value in state]
+        for state in subject.encoder(clips)
+    ]
+    decoders = {"trained": decoder, **_random_decoders(subject)}
+    found = {
+        name: one.activations(states, _ROLLOUT)[-1]
+        for name, one in decoders.items()
+    }
+    blocks = [
+        Words(
+            f"The future decoder was trained for {subject.model.future_frames} "
+            f"steps. Here it takes {_ROLLOUT} by itself, from the states of "
+            f"{len(clips)} test clips, and so do decoders of random weights."
+        ),
+        _dynamics_table(found),
+    ]
+    if subject.pictures:
+        shown = subject.clips[:3, :n]
+        frames = subject.model.predict_future(shown, steps=_ROLLOUT)
+        blocks.append(
+            animation(
+                [frames],
+                [f"step {t}" for t in range(1, _ROLLOUT + 1)],
+                "Frames that the decoder draws, step by step.",
+                f"{_ROLLOUT} steps of the trained decoder, three test clips.",
+            )
+        )
+    for name, activations in found.items():
+        blocks.append(
+            figure(
+                visualization.gate_images(
+                    {key: value[0] for key, value in activations.items()}
+                ),
+                f"Images of the gates, cells and outputs of the decoder, "
+                f"{name}: a row a unit, a column a step.",
+                f"Gates, cell and output of the top layer while it runs on, "
+                f"{name}; first test clip.",
+                wide=True,
+            )
+        )
+    blocks.append(
+        figure(
+            visualization.period_histogram(
+                {
+                    name: dynamics.dominant_periods(_late(values))
+                    for name, values in found.items()
+                }
+            ),
+            "Histograms of the dominant periods of the units.",
+            "The period of each unit's strongest oscillation from step "
+            f"{_TRANSIENT + 1} to {_ROLLOUT}, first test clip.",
+        )
+    )
+    return blocks
+
+
+def _random_decoders(subject):
+    """Future decoders as this run began, and as the paper's began."""
+    bias = subject.config.model.forget_bias
+    found = {"as this run began": subject.untrained.decoders["future"]}
+    if bias:
+        found["as the paper's began"] = subject.untrained_with(
+            forget_bias=0.0
+        ).decoders["future"]
+    return {
+        f"random weights, {name}, forget bias {decoder.forget_bias:g}": decoder
+        for name, decoder in found.items()
+    }
+
+
+def _dynamics_table(found):
+    rows = []
+    for name, values in found.items():
+        periods = dynamics.dominant_periods(_late(values))
+        moving = periods[np.isfinite(periods)]
+        ratio = dynamics.energy_ratio(values["output"])
+        rows.append(
+            (
+                name,
+                f"{ratio:.3g}",
+                f"{dynamics.half_life(ratio):.3g}",
+                f"{np.median(moving):.1f}" if len(moving) else "none",
+                f"{len(moving)} of {len(periods)}",
+            )
+        )
+    return Table(
+        (
+            "decoder",
+            "energy, step 100 / step 10",
+            "it halves in, steps",
+            "median period, steps",
+            "units that move",
+        ),
+        tuple(rows),
+        "Energy is the squared change of all outputs from a step to the next. "
+        "Periods are those of the first test clip's outputs from step "
+        f"{_TRANSIENT + 1} on; units move whose outputs, of -1 to 1, vary by "
+        "more than a thousandth.",
+    )
+
+
+def _late(values):
+    return values["output"][0, _TRANSIENT:]
+
+
+def features(subject):
+    """Weights from and to frames; of percepts the units' strongest clips."""
+    if not subject.pictures:
+        return _strongest(subject)
+    shape = subject.clips.shape[2:]
+    kernel = np.asarray(subject.encoder.lstms[0].cell.kernel, np.float32)
+    weights = np.split(kernel, 4, axis=1)
+    blocks = [
+        figure(
+            visualization.feature_grids(
+                dict(zip(_GATES, weights, strict=True)), shape
+            ),
+            "Four grids of small pictures, the weights from the frame to the "
+            "gates.",
+            "Input features of largest norm, at most 200 of each of the four "
+            "input weight sets of the first layer.",
+        ),
+        figure(
+            visualization.feature_grids(
+                {
+                    branch: np.asarray(decoder.readout.kernel, np.float32).T
+                    for branch, decoder in subject.model.decoders.items()
+                },
+                shape,
+            ),
+            "Grids of small pictures, the weights from the decoders' units to "
+            "the frame.",
+            "Output features of largest norm of the decoders.",
+        ),
+    ]
+    return [*blocks, _peepholes(subject)]
+
+
+def _peepholes(subject):
+    stacks = {"encoder": subject.encoder, **subject.model.decoders}
+    return figure(
+        visualization.peephole_histograms(
+            {
+                f"{name}, layer {layer}": np.asarray(
+                    lstm.cell.peephole, np.float32
+                )
+                for name, stack in stacks.items()
+                for layer, lstm in enumerate(stack.lstms, start=1)
+            }
+        ),
+        "Histograms of the peephole weights of the three gates.",
+        "Peephole weights: what the gates see of the cell.",
+    )
+
+
+def _strongest(subject):
+    n = subject.model.input_frames
+    states = subject.encoder(subject.clips[:, :n])
+    top = np.asarray(states[-1][0], np.float32)
+    names = [f"test clip {i + 1}" for i in range(len(top))]
+    units = np.argsort(-top.std(axis=0))[:12]
+    return [
+        Table(
+            ("unit", "highest", "", "", "lowest"),
+            tuple(
+                (
+                    str(unit),
+                    *(
+                        f"{names[i]} ({top[i, unit]:+.2f})"
+                        for i in (
+                            *np.argsort(-top[:, unit])[:3],
+                            top[:, unit].argmin(),
+                        )
+                    ),
+                )
+                for unit in units
+            ),
+            f"The clips, of {len(top)}, at whose end the twelve most variable "
+            "units are highest and lowest.",
+        ),
+        _peepholes(subject),
+    ]

@@ -1,0 +1,115 @@
+"""Sequences unlike those that a model learned from (paper, 3.2)."""
+
+import numpy as np
+
+from video_repr import visualization
+from video_repr.data import MovingMNIST
+from video_repr.errors import InputError
+from video_repr.evaluation.prediction import Evaluator
+from video_repr.report.page import Table
+from video_repr.report.page import Words
+from video_repr.report.page import figure
+
+# Of each kind: there are six.
+_CLIPS = 100
+
+
+def out_of_domain(subject):
+    """Sequences unlike those that the model learned from."""
+    if not subject.on_mnist or "future" not in subject.model.decoders:
+        return None
+    data, config = subject.data, subject.config
+    frames = subject.model.clip_frames
+    digits = config.data.digits_per_sequence
+
+    def sequences(glyphs=None, **options):
+        options = {
+            "seed": -3,
+            "digits": digits,
+            "frames": frames,
+            "size": config.data.frame_size,
+            "speed": config.data.speed,
+            **options,
+        }
+        glyphs = data.digits.test if glyphs is None else glyphs
+        return MovingMNIST(glyphs, **options).sequences(range(_CLIPS))
+
+    speed = np.mean(config.data.speed)
+    cases = {f"as in training, {digits} digits": {}}
+    for count in (1, 3):
+        if count != digits:
+            cases[f"{count} digit{'s' * (count > 1)}"] = {"digits": count}
+    cases["half the speed"] = {"speed": float(speed / 2)}
+    cases["twice the speed"] = {"speed": float(2 * speed)}
+    height, width = data.digits.test.shape[1:]
+    cases["squares and rings instead of digits"] = {
+        "glyphs": _shapes(height, width)
+    }
+    evaluate = Evaluator(
+        subject.model, data.mean_frame(), only=("bce_sum_per_frame",)
+    )
+    rows, strips = [], []
+    n = subject.model.input_frames
+    for name, options in cases.items():
+        clips = sequences(**options)
+        scores = evaluate(clips)
+        rows.append(
+            (
+                name,
+                *(
+                    f"{row['bce_sum_per_frame']:,.1f}"
+                    for row in (
+                        scores["future"],
+                        scores["baselines"]["last_frame"],
+                        scores["baselines"]["mean_frame"],
+                    )
+                ),
+            )
+        )
+        guess = subject.model.predict(clips[:1], verbose=0)["future"]
+        strips.append(
+            figure(
+                visualization.strips(
+                    {"input": clips[0, :n]},
+                    {"truth": clips[0, n:], "prediction": guess[0]},
+                ),
+                f"A sequence, {name}, and its predicted future.",
+                f"{name[0].upper()}{name[1:]}.",
+                wide=True,
+            )
+        )
+    larger = sequences(size=config.data.frame_size + 16)[:1]
+    try:
+        subject.model.predict(larger, verbose=0)
+        told = "were read, which they should not have been."
+    except InputError as error:
+        told = f"are refused: {error}."
+    return [
+        Table(
+            (
+                "sequences",
+                "future",
+                "last frame repeated",
+                "mean training frame",
+            ),
+            tuple(rows),
+            f"Cross entropy in nats a frame on {_CLIPS} sequences each. Kinds "
+            "differ in how much there is to be wrong about: compare with the "
+            "baselines of the row.",
+        ),
+        Words(f"Larger frames {told}"),
+        *strips,
+    ]
+
+
+def _shapes(height, width):
+    """Glyphs that are no digits: filled squares, and rings."""
+    y, x = np.mgrid[:height, :width]
+    radius = np.hypot(y - (height - 1) / 2, x - (width - 1) / 2)
+    outer = 0.4 * min(height, width)
+    square = (
+        np.maximum(abs(y - (height - 1) / 2), abs(x - (width - 1) / 2))
+        < outer / 1.4
+    )
+    ring = (radius < outer) & (radius > 0.65 * outer)
+    return 255 * np.stack([square, ring]).astype(np.uint8)
