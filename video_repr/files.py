@@ -62,15 +62,24 @@ def write_json(path, values):
         partial.write_text(json.dumps(values, indent=2) + "\n")
 
 
-def read_json(path):
+def read_json(path, kind=object):
     """What a JSON file holds.
 
+    Args:
+        path: of the file.
+        kind: type that it has to be of.
+
     Raises:
-        InputError: if it is missing or broken.
+        InputError: if it is missing, broken or of another type.
     """
     try:
-        return json.loads(pathlib.Path(path).read_text())
+        found = json.loads(pathlib.Path(path).read_text())
     except (OSError, ValueError) as error:
         raise InputError(
             f"Expected a readable {path}. Received: {error}"
         ) from error
+    if not isinstance(found, kind):
+        raise InputError(
+            f"Expected a JSON object in {path}. Received: {found!r:.40}"
+        )
+    return found

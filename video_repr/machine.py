@@ -7,6 +7,8 @@ import pathlib
 import platform
 import subprocess
 
+import tensorflow as tf
+
 
 def made():
     """A JSON-ready record: machine, versions, commit where there is one."""
@@ -16,7 +18,7 @@ def made():
         ),
         "machine": machine(),
         "versions": ", ".join(
-            f"{name} {importlib.metadata.version(name)}"
+            f"{name} {_version(name)}"
             for name in ("video_repr", "tensorflow", "keras")
         ),
         **_commit(),
@@ -24,7 +26,7 @@ def made():
 
 
 def machine():
-    """The processor and how many cores of it there are, in words."""
+    """The processor, how many cores of it there are, and GPUs, in words."""
     processor = platform.processor() or platform.machine()
     info = pathlib.Path("/proc/cpuinfo")
     if info.is_file():
@@ -32,19 +34,41 @@ def machine():
             if line.startswith("model name"):
                 processor = line.partition(":")[2].strip()
                 break
-    return f"{processor}, {len(os.sched_getaffinity(0))} cores"
+    # Those that this process may use, where the system tells.
+    tells = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if tells else os.cpu_count()
+    found = [f"{processor}, {cores} cores"]
+    for gpu in tf.config.list_physical_devices("GPU"):
+        details = tf.config.experimental.get_device_details(gpu)
+        found.append(details.get("device_name", "GPU"))
+    return ", ".join(found)
+
+
+def _version(name):
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        # A source tree that is not installed.
+        return "unknown"
 
 
 def _commit():
-    """Of the checkout that this file is in, if it is one."""
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty"],
-            cwd=pathlib.Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return {}
-    return {"commit": done.stdout.strip()} if done.returncode == 0 else {}
+    """Of the checkout that this file belongs to, if there is one."""
+    for command in (
+        # Installed below somebody else's checkout it is no part of it.
+        ["git", "ls-files", "--error-unmatch", __file__],
+        ["git", "describe", "--always", "--dirty"],
+    ):
+        try:
+            done = subprocess.run(
+                command,
+                cwd=pathlib.Path(__file__).parent,
+                capture_output=True,
+                text=True,
+                timeout=10,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return {}
+        if done.returncode:
+            return {}
+    return {"commit": done.stdout.strip()}

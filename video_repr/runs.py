@@ -27,6 +27,7 @@ from video_repr.files import whole_file
 # The member of a checkpoint's archive that counts its epochs. The optimizer's
 # own count leaves out the steps that a loss-scaled one skipped.
 _EPOCHS = "epochs.txt"
+_OF_A_LINE = {"step", "sequences", "seconds", "loss", "val_loss"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +100,7 @@ class Run:
         """On what and by what the run was begun; {} where it is not told."""
         if not self.made_file.is_file():
             return {}
-        return read_json(self.made_file)
+        return read_json(self.made_file, dict)
 
     def model(self, checkpoint=None):
         """The model of a checkpoint, the best by default.
@@ -145,14 +146,37 @@ class Run:
             ) from error
 
     def metrics(self):
-        """The lines of metrics.jsonl, as dicts."""
+        """The lines of metrics.jsonl, as dicts.
+
+        Raises:
+            InputError: if one is broken.
+        """
+        lines, problems = self.read_metrics()
+        if problems:
+            raise InputError(problems[0])
+        return lines
+
+    def read_metrics(self):
+        """The whole lines of metrics.jsonl, and what is wrong with others.
+
+        Returns:
+            A list of dicts, and a list of sentences.
+        """
         if not self.metrics_file.is_file():
-            return []
-        lines = self.metrics_file.read_text().splitlines()
-        try:
-            return [json.loads(line) for line in lines]
-        except ValueError as error:
-            raise InputError(
-                f"Expected a JSON object in each line of {self.metrics_file}. "
-                f"Received: {error}"
-            ) from error
+            return [], []
+        lines, problems = [], []
+        text = self.metrics_file.read_text(errors="replace")
+        for number, line in enumerate(text.splitlines(), start=1):
+            try:
+                found = json.loads(line)
+            except ValueError:
+                found = None
+            if isinstance(found, dict) and set(found) >= _OF_A_LINE:
+                lines.append(found)
+            else:
+                problems.append(
+                    f"Expected an object of {', '.join(sorted(_OF_A_LINE))} "
+                    f"and losses in each line of {self.metrics_file}. "
+                    f"Received: line {number}, {line[:40]!r}"
+                )
+        return lines, problems

@@ -60,19 +60,35 @@ class Frames:
         if config.model.output == "logistic":
             return cls(shape)
         train = dataset.split("train")
-        # uint8 pixels are in [0, 1] when they are scaled.
-        unit = 255 if dataset.features.is_image else 1
         if not all(train["std"]):
             raise InputError(
                 f"Expected percepts that vary in {config.data.path}. Received: "
                 "the same value in all training frames"
             )
-        std = [value / unit for value in train["std"]]
-        offset = [value / unit for value in train["mean"]]
-        if config.model.output == "rectified":
+        # uint8 pixels are in [0, 1] when they are scaled.
+        unit = 255 if dataset.features.is_image else 1
+        return cls.fitted(
+            config.model.output, shape, train["mean"], train["std"], unit
+        )
+
+    @classmethod
+    def fitted(cls, output, shape, mean, std, unit=1):
+        """The frames of values of a known mean and standard deviation.
+
+        Args:
+            output: of the decoders, see `configs.ModelConfig`.
+            shape: of a frame.
+            mean: of the values of each channel, or of all.
+            std: their standard deviations, above 0.
+            unit: number of values that are 1 when the encoder reads them.
+        """
+        if output == "logistic":
+            return cls(shape)
+        offset = tuple(value / unit for value in mean)
+        if output == "rectified":
             # What is not negative stays so.
-            offset = [0.0] * len(offset)
-        return cls(shape, tuple(offset), tuple(1 / value for value in std))
+            offset = (0.0,) * len(offset)
+        return cls(shape, offset, tuple(unit / value for value in std))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,6 +147,21 @@ class DatasetData:
         return np.array(
             list(itertools.islice(labels, self.config.data.test_clips))
         )
+
+    def test_names(self, count):
+        """Where the first of `test`'s clips come from, in words."""
+        names = (
+            f"{example['id'].decode()}, frame {start + 1}"
+            for example in self.dataset.examples(
+                self._tested
+            ).as_numpy_iterator()
+            for start in range(
+                0,
+                len(example["clip"]) - self._window + 1,
+                self.config.data.stride,
+            )
+        )
+        return list(itertools.islice(names, count))
 
     def mean_frame(self):
         """The mean of training frames, of the shape of a frame."""

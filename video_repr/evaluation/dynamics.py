@@ -29,46 +29,40 @@ def energy_ratio(outputs, early=10, late=100):
         late: number of the late step.
 
     Returns:
-        A number; each energy is the mean of the five steps up to its own.
+        A number, each energy the mean of the five steps up to its own; 0
+        where nothing moved to begin with.
     """
     found = energy(outputs)
-    return float(
-        found[late - 5 : late].mean() / found[early - 5 : early].mean()
-    )
-
-
-def half_life(ratio, early=10, late=100):
-    """In how many steps the energy halves, from an `energy_ratio`.
-
-    Args:
-        ratio: as `energy_ratio` returns it.
-        early: number of the early step.
-        late: number of the late step.
-
-    Returns:
-        A number of steps; infinite where the energy does not decay.
-    """
-    if ratio >= 1:
-        return np.inf
-    return float((late - early) * np.log(0.5) / np.log(max(ratio, 1e-300)))
+    before = found[early - 5 : early].mean()
+    return float(found[late - 5 : late].mean() / before) if before else 0.0
 
 
 def dominant_periods(outputs):
     """The period of each unit's strongest oscillation.
 
+    Of the spectrum under a Hann window, without a cubic trend.
+
     Args:
         outputs: outputs of a layer, `[time, units]`.
 
     Returns:
-        `[units]`, in steps; NaN for units that do not move: whose standard
-        deviation is no more than a thousandth.
+        `[units]`, in steps; NaN for units that do not oscillate: whose
+        spectrum has no peak at a period that fits three times into the time,
+        as that of a decay has none, or whose standard deviation is no more
+        than a thousandth.
     """
     outputs = np.asarray(outputs, np.float64)
     time = len(outputs)
-    moving = outputs - outputs.mean(axis=0)
-    # Half a wave longer than what was seen is no period: trends are taken out.
-    steps = np.linspace(-1, 1, time)[:, None]
-    moving -= steps * (steps * moving).sum(axis=0) / np.square(steps).sum()
-    power = np.abs(np.fft.rfft(moving, axis=0))[1:]
-    periods = time / (1.0 + power.argmax(axis=0))
-    return np.where(moving.std(axis=0) > 1e-3, periods, np.nan)
+    trends = np.polynomial.legendre.legvander(np.linspace(-1, 1, time), 3)
+    moving = outputs - trends @ np.linalg.lstsq(trends, outputs, rcond=None)[0]
+    # Padded, so that a period need not divide the time.
+    padded = 8 * time
+    power = np.abs(
+        np.fft.rfft(moving * np.hanning(time)[:, None], n=padded, axis=0)
+    )
+    # What is left of a trend has its peak at periods that fit in twice.
+    seen = power[2 * padded // time :]
+    strongest = 2 * padded // time + seen.argmax(axis=0)
+    periods = padded / strongest
+    is_seen = (periods <= time / 3) & (moving.std(axis=0) > 1e-3)
+    return np.where(is_seen, periods, np.nan)

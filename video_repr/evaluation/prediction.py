@@ -126,7 +126,9 @@ class _Scores:
         self._per_frame = {}
 
     def add(self, name, truth, prediction, logistic, is_frames=False):
-        wanted = set(self._only or metric_names(logistic))
+        wanted = set(metric_names(logistic))
+        if self._only:
+            wanted &= set(self._only)
         if truth.ndim < 4 or min(truth.shape[2:4]) < 11:
             wanted.discard("ssim")
         if "bce_sum_per_frame" in wanted:

@@ -6,14 +6,17 @@ import numpy as np
 
 from video_repr import visualization
 from video_repr.errors import InputError
-from video_repr.files import read_json
 from video_repr.metrics import IN_WORDS
 from video_repr.report.page import Table
 from video_repr.report.page import Words
+from video_repr.report.page import check_page
 from video_repr.report.page import figure
+from video_repr.report.page import missing
 from video_repr.report.page import write_page
 from video_repr.report.report import sections
+from video_repr.report.results import read_evaluation
 from video_repr.report.subject import Subject
+from video_repr.report.transfer import predictions
 from video_repr.runs import Run
 
 _CLIPS = 3
@@ -27,15 +30,27 @@ def compare_runs(runs, path):
         path: file to write.
 
     Raises:
-        InputError: if they are fewer, or one is no run.
+        InputError: if they are fewer, one is given twice or is no pretraining
+            run, or the file cannot be written.
     """
-    if len(runs) < 2:
+    places = [pathlib.Path(run).resolve() for run in runs]
+    if len(set(places)) < max(2, len(places)):
         raise InputError(
-            f"Expected at least two runs to compare. Received: {len(runs)}"
+            "Expected at least two runs to compare, each once. Received: "
+            f"{', '.join(map(str, runs)) or 'none'}"
         )
-    subjects = {str(run): Subject(Run(pathlib.Path(run))) for run in runs}
+    for run in places:
+        if (run / "label_curve.json").is_file() or predictions(run):
+            raise InputError(
+                "Expected pretraining runs to compare. Received: "
+                f"{run}, of classifiers; see video-repr report"
+            )
+    subjects = dict(
+        zip(_labels(places), (Subject(Run(p)) for p in places), strict=True)
+    )
     for subject in subjects.values():
         subject.config  # noqa: B018
+    check_page(path)
     write_page(
         path,
         f"{len(subjects)} runs side by side",
@@ -46,10 +61,31 @@ def compare_runs(runs, path):
                 "Settings": _settings,
                 "Validation losses": _losses,
                 "Numbers": _numbers,
-                "The same clips": _clips,
+                "The same clips": _same_clips,
             },
         ),
     )
+
+
+def _labels(places):
+    """The last parts of paths that tell them apart."""
+    length = 1
+    while True:
+        names = ["/".join(place.parts[-length:]) for place in places]
+        if len(set(names)) == len(names):
+            return names
+        length += 1
+
+
+def _of_each(subjects, read):
+    """What is read of each run, and `Words` about those where it fails."""
+    found, failed = {}, []
+    for name, subject in subjects.items():
+        try:
+            found[name] = read(subject)
+        except InputError as error:
+            failed.append(missing(f"{name}: {error}"))
+    return found, failed
 
 
 def _settings(subjects):
@@ -73,94 +109,96 @@ def _settings(subjects):
 
 
 def _losses(subjects):
-    lines = {name: s.run.metrics() for name, s in subjects.items()}
-    shown = {
-        name: [(line["seconds"] / 60, line["val_loss"]) for line in of_run]
-        for name, of_run in lines.items()
-        if of_run
-    }
+    found, failed = _of_each(subjects, lambda s: s.run.read_metrics())
+    shown = {}
+    for name, (lines, problems) in found.items():
+        failed += [missing(f"{name}: {problem}") for problem in problems]
+        if lines:
+            shown[name] = [
+                (line["seconds"] / 60, line["val_loss"]) for line in lines
+            ]
+        else:
+            failed.append(missing(f"{name} has no lines in metrics.jsonl"))
     if not shown:
-        raise InputError(
-            "Expected runs with lines in metrics.jsonl. Received: none"
-        )
-    blocks = [
+        return failed
+    return [
         figure(
             visualization.curves_over(
                 shown, "minutes of training", "validation loss"
             ),
-            "Curves of the validation loss of each run over its time.",
+            "Curves of the validation loss of each run over its time: "
+            + "; ".join(
+                f"{name} {pairs[0][1]:.1f} to {pairs[-1][1]:.1f}"
+                for name, pairs in shown.items()
+            )
+            + ".",
             "Validation loss over training time. Losses of different "
             "decoders are different sums.",
-        )
+        ),
+        *failed,
     ]
-    missing = [name for name, of_run in lines.items() if not of_run]
-    if missing:
-        blocks.append(
-            Words(f"Without metrics.jsonl: {', '.join(missing)}.", failed=True)
-        )
-    return blocks
 
 
 def _numbers(subjects):
-    found, missing = {}, []
-    for name, subject in subjects.items():
-        try:
-            found[name] = read_json(subject.run.evaluation_file)
-        except InputError as error:
-            missing.append(Words(f"Missing: {error}", failed=True))
+    found, failed = _of_each(subjects, lambda s: read_evaluation(s.run))
     blocks = []
     for branch in ("future", "reconstruction"):
-        having = {n: e[branch] for n, e in found.items() if branch in e}
+        having = {n: e for n, e in found.items() if branch in e}
         names = [
             metric
             for metric in IN_WORDS
-            if all(metric in scores for scores in having.values())
+            if all(metric in e[branch] for e in having.values())
         ]
-        if having:
-            blocks.append(
-                Table(
-                    (branch, *(IN_WORDS[name] for name in names)),
-                    tuple(
-                        (run, *(f"{scores[name]:,.3f}" for name in names))
-                        for run, scores in having.items()
-                    ),
-                    f"The {branch} on each run's own test set.",
-                )
+        if not having:
+            continue
+        rows = []
+        for run, evaluation in having.items():
+            scores = {run: evaluation[branch]}
+            if evaluation["baselines_of"] == branch:
+                for baseline, of in evaluation["baselines"].items():
+                    scores[f"{run}: {baseline.replace('_', ' ')}"] = of
+            rows += [
+                (name, *(f"{of[metric]:,.3f}" for metric in names))
+                for name, of in scores.items()
+            ]
+        blocks.append(
+            Table(
+                (branch, *(IN_WORDS[name] for name in names)),
+                tuple(rows),
+                f"The {branch} on each run's own test set: where these "
+                "differ, so does how hard they are.",
             )
-    return blocks + missing
+        )
+    return blocks + failed
 
 
-def _clips(subjects):
-    first = next(iter(subjects.values()))
+def _same_clips(subjects):
+    models, failed = _of_each(subjects, lambda s: s.model)
+    first = next((subjects[name] for name in models), None)
+    if first is None:
+        return failed
     if not first.pictures:
         return None
     clips, n = first.clips[:_CLIPS], first.model.input_frames
-    blocks = []
-    fitting = {
-        name: subject
-        for name, subject in subjects.items()
-        if subject.model.input_frames == n
-        and subject.model.clip_frames <= clips.shape[1]
-        and subject.clips.shape[2:] == clips.shape[2:]
-    }
-    for name in subjects:
-        if name not in fitting:
-            blocks.append(
+    found = {}
+    for name, model in models.items():
+        if (
+            model.input_frames == n
+            and model.clip_frames <= clips.shape[1]
+            and subjects[name].frame_shape == first.frame_shape
+        ):
+            found[name] = model.predict(clips, verbose=0)
+        else:
+            failed.append(
                 Words(f"{name} reads other clips and is left out.", failed=True)
             )
-    found = {
-        name: subject.model.predict(clips, verbose=0)
-        for name, subject in fitting.items()
-    }
+    blocks = []
     for i, clip in enumerate(clips):
-        future = {"truth": clip[n:]}
-        past = {"input": clip[:n]}
+        future, past = {"truth": clip[n:]}, {"input": clip[:n]}
         for name, frames in found.items():
-            short = pathlib.Path(name).name
-            if "future" in frames:
-                future[short] = np.clip(frames["future"][i], 0, 1)
-            if "reconstruction" in frames:
-                past[short] = np.clip(frames["reconstruction"][i], 0, 1)
+            for branch, rows in (("future", future), ("reconstruction", past)):
+                if branch in frames:
+                    rows[f"by {name}"] = np.clip(frames[branch][i], 0, 1)
         rows = [past, future] if len(future) > 1 else [past]
         blocks.append(
             figure(
@@ -171,4 +209,4 @@ def _clips(subjects):
                 wide=True,
             )
         )
-    return blocks
+    return blocks + failed

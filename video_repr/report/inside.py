@@ -50,6 +50,31 @@ def rollout(subject):
                 f"{_ROLLOUT} steps of the trained decoder, three test clips.",
             )
         )
+    energies = {
+        name: dynamics.energy(of["output"]) for name, of in found.items()
+    }
+    blocks.append(
+        figure(
+            visualization.curves_over(
+                {
+                    name: list(enumerate(np.maximum(energy, 1e-12), start=1))
+                    for name, energy in energies.items()
+                },
+                "step",
+                "energy",
+                log=True,
+            ),
+            "Curves of the energy over the steps: "
+            + "; ".join(
+                f"{name} {energy[9]:.2g} at step 10, {energy[-1]:.2g} at "
+                f"step {_ROLLOUT}"
+                for name, energy in energies.items()
+            )
+            + ".",
+            "What still moves, by step; less than 1e-12 is drawn as that.",
+            wide=True,
+        )
+    )
     for name, activations in found.items():
         blocks.append(
             figure(
@@ -71,7 +96,7 @@ def rollout(subject):
                     for name, values in found.items()
                 }
             ),
-            "Histograms of the dominant periods of the units.",
+            "Histograms of the dominant periods of the units that oscillate.",
             "The period of each unit's strongest oscillation from step "
             f"{_TRANSIENT + 1} to {_ROLLOUT}, first test clip.",
         )
@@ -80,30 +105,33 @@ def rollout(subject):
 
 
 def _random_decoders(subject):
-    """Future decoders as this run began, and as the paper's began."""
+    """Future decoders as this run began, and with forget biases of 0.
+
+    Such as the authors' had at first, which let go at once.
+    """
     bias = subject.config.model.forget_bias
-    found = {"as this run began": subject.untrained.decoders["future"]}
+    name = f"random weights, as this run began, forget bias {bias:g}"
+    found = {name: subject.untrained.decoders["future"]}
     if bias:
-        found["as the paper's began"] = subject.untrained_with(
+        found["random weights, forget bias 0"] = subject.untrained_with(
             forget_bias=0.0
         ).decoders["future"]
-    return {
-        f"random weights, {name}, forget bias {decoder.forget_bias:g}": decoder
-        for name, decoder in found.items()
-    }
+    return found
 
 
 def _dynamics_table(found):
     rows = []
     for name, values in found.items():
+        output = values["output"]
+        of_clips = [dynamics.energy_ratio(clip[None]) for clip in output]
         periods = dynamics.dominant_periods(_late(values))
         moving = periods[np.isfinite(periods)]
-        ratio = dynamics.energy_ratio(values["output"])
         rows.append(
             (
                 name,
-                f"{ratio:.3g}",
-                f"{dynamics.half_life(ratio):.3g}",
+                f"{dynamics.energy_ratio(output, late=50):.3g}",
+                f"{dynamics.energy_ratio(output):.3g}",
+                f"{min(of_clips):.2g} to {max(of_clips):.2g}",
                 f"{np.median(moving):.1f}" if len(moving) else "none",
                 f"{len(moving)} of {len(periods)}",
             )
@@ -111,16 +139,18 @@ def _dynamics_table(found):
     return Table(
         (
             "decoder",
-            "energy, step 100 / step 10",
-            "it halves in, steps",
+            "energy, step 50 / step 10",
+            "step 100 / step 10",
+            "of single clips",
             "median period, steps",
-            "units that move",
+            "units that oscillate",
         ),
         tuple(rows),
-        "Energy is the squared change of all outputs from a step to the next. "
-        "Periods are those of the first test clip's outputs from step "
-        f"{_TRANSIENT + 1} on; units move whose outputs, of -1 to 1, vary by "
-        "more than a thousandth.",
+        "Energy is the squared change of the top layer's outputs from a step "
+        "to the next, the mean of the clips and of the five steps up to the "
+        "one that is named: near 0 the dynamics have died. Periods are those "
+        "of the strongest peaks of the spectra of the first clip's outputs "
+        f"from step {_TRANSIENT + 1} on.",
     )
 
 
@@ -132,7 +162,7 @@ def features(subject):
     """Weights from and to frames; of percepts the units' strongest clips."""
     if not subject.pictures:
         return _strongest(subject)
-    shape = subject.clips.shape[2:]
+    shape = subject.frame_shape
     kernel = np.asarray(subject.encoder.lstms[0].cell.kernel, np.float32)
     weights = np.split(kernel, 4, axis=1)
     blocks = [
@@ -144,6 +174,7 @@ def features(subject):
             "gates.",
             "Input features of largest norm, at most 200 of each of the four "
             "input weight sets of the first layer.",
+            wide=True,
         ),
         figure(
             visualization.feature_grids(
@@ -156,6 +187,7 @@ def features(subject):
             "Grids of small pictures, the weights from the decoders' units to "
             "the frame.",
             "Output features of largest norm of the decoders.",
+            wide=True,
         ),
     ]
     return [*blocks, _peepholes(subject)]
@@ -182,7 +214,7 @@ def _strongest(subject):
     n = subject.model.input_frames
     states = subject.encoder(subject.clips[:, :n])
     top = np.asarray(states[-1][0], np.float32)
-    names = [f"test clip {i + 1}" for i in range(len(top))]
+    names = subject.data.test_names(len(top))
     units = np.argsort(-top.std(axis=0))[:12]
     return [
         Table(

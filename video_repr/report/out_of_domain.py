@@ -6,6 +6,7 @@ from video_repr import visualization
 from video_repr.data import MovingMNIST
 from video_repr.errors import InputError
 from video_repr.evaluation.prediction import Evaluator
+from video_repr.metrics import IN_WORDS
 from video_repr.report.page import Table
 from video_repr.report.page import Words
 from video_repr.report.page import figure
@@ -34,19 +35,20 @@ def out_of_domain(subject):
         glyphs = data.digits.test if glyphs is None else glyphs
         return MovingMNIST(glyphs, **options).sequences(range(_CLIPS))
 
-    speed = np.mean(config.data.speed)
-    cases = {f"as in training, {digits} digits": {}}
+    cases = {f"as in training, {_digits(digits)}": {}}
     for count in (1, 3):
         if count != digits:
-            cases[f"{count} digit{'s' * (count > 1)}"] = {"digits": count}
-    cases["half the speed"] = {"speed": float(speed / 2)}
-    cases["twice the speed"] = {"speed": float(2 * speed)}
+            cases[_digits(count)] = {"digits": count}
+    for name, factor in (("half the speed", 0.5), ("twice the speed", 2.0)):
+        # A number, or a pair that speeds are drawn between.
+        speed = factor * np.asarray(config.data.speed)
+        cases[name] = {"speed": tuple(speed) if speed.ndim else float(speed)}
     height, width = data.digits.test.shape[1:]
     cases["squares and rings instead of digits"] = {
         "glyphs": _shapes(height, width)
     }
     evaluate = Evaluator(
-        subject.model, data.mean_frame(), only=("bce_sum_per_frame",)
+        subject.model, data.mean_frame(), only=(subject.metric,)
     )
     rows, strips = [], []
     n = subject.model.input_frames
@@ -57,7 +59,7 @@ def out_of_domain(subject):
             (
                 name,
                 *(
-                    f"{row['bce_sum_per_frame']:,.1f}"
+                    f"{row[subject.metric]:,.1f}"
                     for row in (
                         scores["future"],
                         scores["baselines"]["last_frame"],
@@ -70,8 +72,11 @@ def out_of_domain(subject):
         strips.append(
             figure(
                 visualization.strips(
-                    {"input": clips[0, :n]},
-                    {"truth": clips[0, n:], "prediction": guess[0]},
+                    {
+                        "input": clips[0, :n],
+                        "truth": clips[0, n:],
+                        "prediction": guess[0],
+                    }
                 ),
                 f"A sequence, {name}, and its predicted future.",
                 f"{name[0].upper()}{name[1:]}.",
@@ -93,13 +98,17 @@ def out_of_domain(subject):
                 "mean training frame",
             ),
             tuple(rows),
-            f"Cross entropy in nats a frame on {_CLIPS} sequences each. Kinds "
+            f"{IN_WORDS[subject.metric]}, on {_CLIPS} sequences each. Kinds "
             "differ in how much there is to be wrong about: compare with the "
             "baselines of the row.",
         ),
         Words(f"Larger frames {told}"),
         *strips,
     ]
+
+
+def _digits(count):
+    return f"{count} digit" if count == 1 else f"{count} digits"
 
 
 def _shapes(height, width):

@@ -4,9 +4,11 @@ import base64
 import dataclasses
 import importlib.resources
 import io
+import pathlib
 
 import numpy as np
 
+from video_repr.errors import InputError
 from video_repr.errors import extra
 from video_repr.files import whole_file
 
@@ -102,6 +104,25 @@ class Section:
     @property
     def anchor(self):
         return "".join(c if c.isalnum() else "-" for c in self.title.lower())
+
+
+def missing(error):
+    """`Words` about what is not there."""
+    return Words(f"Missing: {error}", failed=True)
+
+
+def check_page(path):
+    """Refuses a page that could not be written, before it is made.
+
+    Raises:
+        InputError: naming the path.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir() or not path.parent.is_dir():
+        raise InputError(
+            "Expected a file to write, in a directory that there is. Received: "
+            f"{str(path)!r}"
+        )
 
 
 def figure(figure, alt, caption, wide=False):

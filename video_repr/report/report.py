@@ -1,13 +1,16 @@
 """A page about a run."""
 
+import logging
 import pathlib
-import traceback
+import sys
 
 from video_repr.errors import InputError
 from video_repr.report import pretraining
 from video_repr.report import transfer
 from video_repr.report.page import Section
 from video_repr.report.page import Words
+from video_repr.report.page import check_page
+from video_repr.report.page import missing
 from video_repr.report.page import write_page
 from video_repr.report.subject import Subject
 from video_repr.runs import Run
@@ -17,7 +20,7 @@ def write_report(run, path=None):
     """Writes a page about a run: one HTML file, without a network.
 
     A section that does not apply is left out; one that fails says why in its
-    place.
+    place, and to stderr.
 
     Args:
         run: directory of a pretraining run, a finetuned or fused one, or of a
@@ -28,18 +31,20 @@ def write_report(run, path=None):
         The path.
 
     Raises:
-        InputError: if the directory is none of these.
+        InputError: if the directory is none of these, or the file cannot be
+            written.
     """
     run = pathlib.Path(run)
     path = run / "report.html" if path is None else pathlib.Path(path)
     if (run / "label_curve.json").is_file():
         subject, makers = run, transfer.LABEL_CURVE
-    elif any(run.glob("predictions-*.csv")):
+    elif transfer.predictions(run):
         subject, makers = run, transfer.FINETUNED
     else:
         subject, makers = Subject(Run(run)), pretraining.SECTIONS
         # Without it there is nothing to tell.
         subject.config  # noqa: B018
+    check_page(path)
     write_page(
         path,
         f"Report of {run.absolute().name}",
@@ -61,16 +66,15 @@ def sections(subject, makers):
         try:
             blocks = make(subject)
         except InputError as error:
-            blocks = [Words(f"Missing: {error}", failed=True)]
+            blocks = [missing(error)]
         except Exception as error:
             # The rest of the page is worth having.
-            traceback.print_exc()
-            blocks = [
-                Words(
-                    f"This section failed: {type(error).__name__}: {error}",
-                    failed=True,
-                )
-            ]
+            logging.getLogger(__name__).exception("%s", title)
+            said = f"This section failed: {type(error).__name__}: {error}"
+            blocks = [Words(said, failed=True)]
+        for block in blocks or ():
+            if isinstance(block, Words) and block.failed:
+                print(f"{title}: {block.text}", file=sys.stderr)
         if blocks is not None:
             found.append(Section(title, tuple(blocks)))
     return found

@@ -21,12 +21,11 @@ def representation(subject):
     frames = subject.clips[:, :n].astype(np.float32)
     motion = np.abs(np.diff(frames, axis=1))
     motion = motion.reshape(len(frames), -1).mean(axis=1)
+    maps = visualization.map_states(states)
     coloured = "coloured by the mean change between frames"
     blocks = [
         figure(
-            visualization.state_map(
-                states, motion, "mean change between frames"
-            ),
+            visualization.state_map(maps, motion, "mean change between frames"),
             _MAP.format("test clips", f"{coloured}."),
             f"States of {len(states)} test clips, {coloured}.",
         )
@@ -35,7 +34,7 @@ def representation(subject):
         blocks.append(
             figure(
                 visualization.state_map(
-                    states,
+                    maps,
                     subject.data.test_labels()[: len(states)],
                     "class",
                     names=subject.data.labels,
@@ -79,7 +78,7 @@ def _of_digits(subject):
         for name, of in states.items()
     ]
     velocity = test["velocity"]
-    shown = states["this encoder"][1]
+    maps = visualization.map_states(states["this encoder"][1])
     blocks = [
         Table(
             ("", *columns),
@@ -91,7 +90,7 @@ def _of_digits(subject):
         )
     ]
     colours = {
-        "direction of motion, degrees": {
+        "direction of motion, degrees, 0 to the right, 90 downwards": {
             "colors": np.degrees(np.arctan2(velocity[:, 0], velocity[:, 1])),
             "cyclic": True,
         },
@@ -107,7 +106,7 @@ def _of_digits(subject):
         of = label.partition(",")[0]
         blocks.append(
             figure(
-                visualization.state_map(shown, label=label, **options),
+                visualization.state_map(maps, label=label, **options),
                 _MAP.format("sequences", f"coloured by {of}."),
                 f"States of {_READ_TEST} sequences of one digit, coloured by "
                 f"{of} at the end.",

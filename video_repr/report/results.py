@@ -10,74 +10,97 @@ from video_repr.report.page import Table
 from video_repr.report.page import Words
 from video_repr.report.page import animation
 from video_repr.report.page import figure
+from video_repr.report.page import missing
 
-# Future prediction, two layers of 2048 units; the authors' own test sets.
-_PAPER = {
-    "bce_sum_per_frame": (
-        ("future predictor, 2x2048", 350.2),
-        ("composite, 2x2048", 344.9),
-        ("conditional future predictor, 2x2048", 343.5),
-        ("composite, conditional future, 2x2048", 341.2),
-    ),
-}
+# Future prediction of Moving MNIST, two layers of 2048 units, cross entropy on
+# the authors' own test sets.
+_PAPER = (
+    ("future predictor, 2x2048", 350.2),
+    ("composite, 2x2048", 344.9),
+    ("conditional future predictor, 2x2048", 343.5),
+    ("composite, conditional future, 2x2048", 341.2),
+)
 
 
 def overview(subject):
     """What was trained on what, by what, for how long."""
-    config = subject.config.to_dict()
-    lines = subject.run.metrics()
+    lines, problems = subject.run.read_metrics()
     rows = []
     try:
         rows.append(("data", subject.data.introduce()))
+        described = subject.data.describe()
     except InputError as error:
         rows.append(("data", f"not there any more: {error}"))
-    made = subject.run.made()
-    for name, words in (
-        ("machine", "machine"),
-        ("commit", "commit of video_repr"),
-        ("started", "started"),
-        ("versions", "versions"),
-    ):
-        if name in made:
-            rows.append((words, str(made[name])))
+    else:
+        rows.append(("test data", _in_words(described)))
+    rows += made_rows(subject.run.made())
     if lines:
         last = lines[-1]
-        rows += [
-            ("trained", f"{last['step']:,} updates, {last['sequences']:,} "
-             f"clips, {last['seconds'] / 60:.1f} minutes"),
-        ]  # fmt: skip
-    for section, values in config.items():
         rows.append(
             (
-                section,
-                ", ".join(f"{name} {value}" for name, value in values.items()),
+                "trained",
+                f"{last['step']:,} updates, {last['sequences']:,} clips, "
+                f"{last['seconds'] / 60:.1f} minutes",
             )
         )
-    return [Table(("", ""), tuple(rows), "What was trained on what", True)]
+    try:
+        epochs = subject.run.epochs(subject.run.best)
+        rows.append(
+            ("looked at here", f"the best checkpoint, of epoch {epochs}")
+        )
+    except InputError as error:
+        rows.append(("looked at here", str(error)))
+    rows += [
+        (f"config: {section}", _in_words(values))
+        for section, values in subject.config.to_dict().items()
+    ]
+    return [
+        Table(("", ""), tuple(rows), "What was trained on what", True),
+        *map(missing, problems),
+    ]
+
+
+def made_rows(made):
+    """Rows of a table from a record of `machine.made`."""
+    words = {
+        "machine": "machine",
+        "commit": "commit of video_repr",
+        "started": "started",
+        "versions": "versions",
+    }
+    return [(w, str(made[name])) for name, w in words.items() if name in made]
+
+
+def _in_words(values):
+    return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def losses(subject):
     """Curves of training and validation."""
-    lines = subject.run.metrics()
+    lines, problems = subject.run.read_metrics()
     if not lines:
         raise InputError(
             f"Expected {subject.run.metrics_file} with a line an epoch. "
-            "Received: none"
+            f"Received: {'; '.join(problems) or 'none'}"
         )
+    first, last = lines[0]["val_loss"], lines[-1]["val_loss"]
+    least = min(line["val_loss"] for line in lines)
     return [
         figure(
             visualization.loss_curves(lines),
-            "Curves of the losses over the epochs, training and validation.",
-            f"Losses by epoch. The last validation loss is "
-            f"{lines[-1]['val_loss']:.1f}, the least "
-            f"{min(line['val_loss'] for line in lines):.1f}.",
-        )
+            "Curves of the losses over the epochs, training and validation. "
+            f"Validation goes from {first:.1f} to {last:.1f}.",
+            f"Losses by epoch. The last validation loss is {last:.1f}, the "
+            f"least {least:.1f}.",
+            wide=True,
+        ),
+        *map(missing, problems),
     ]
 
 
 def metrics(subject):
     """The test set's numbers beside baselines and the paper's."""
-    evaluation = read_json(subject.run.evaluation_file)
+    evaluation = read_evaluation(subject.run)
     of = evaluation["baselines_of"]
     scores = {
         name: evaluation[name]
@@ -99,16 +122,19 @@ def metrics(subject):
             "PSNR.",
         )
     ]
-    if subject.on_mnist and "future" in scores:
-        metric = "bce_sum_per_frame"
+    if subject.like_the_papers:
         blocks.append(
             Table(
                 ("future, nats a frame", "", ""),
                 (
-                    ("this run", f"{scores['future'][metric]:.1f}", "here"),
+                    (
+                        "this run",
+                        f"{scores['future'][subject.metric]:.1f}",
+                        "here",
+                    ),
                     *(
                         (name, f"{value:.1f}", "in the paper")
-                        for name, value in _PAPER[metric]
+                        for name, value in _PAPER
                     ),
                 ),
                 "Beside the paper's numbers: much larger models, trained for "
@@ -126,13 +152,36 @@ def metrics(subject):
             visualization.error_curves(
                 {k: v["per_step"][metric] for k, v in curves.items()}, metric
             ),
-            f"Curves of the error of each frame of the {of}: the model, the "
-            "last frame repeated, the mean frame.",
+            f"Curves of the error of each frame of the {of}. From the first "
+            "to the last: "
+            + "; ".join(
+                f"{name} {v['per_step'][metric][0]:.4g} to "
+                f"{v['per_step'][metric][-1]:.4g}"
+                for name, v in curves.items()
+            )
+            + ".",
             f"The error of the {of} by frame, {IN_WORDS[metric]}. The first is "
             "nearest to the input's end.",
         )
     )
     return blocks
+
+
+def read_evaluation(run):
+    """The content of a run's evaluation.json.
+
+    Raises:
+        InputError: if it is missing, broken, or has not what there should be.
+    """
+    found = read_json(run.evaluation_file, dict)
+    wanted = {"baselines_of", "baselines", "data"}
+    wanted |= {found.get("baselines_of", "future")}
+    if not wanted <= set(found):
+        raise InputError(
+            f"Expected {', '.join(sorted(wanted))} in {run.evaluation_file}. "
+            f"Received: {', '.join(found) or 'nothing'}"
+        )
+    return found
 
 
 def clips(subject):
@@ -141,13 +190,15 @@ def clips(subject):
         return None
     model, n = subject.model, subject.model.input_frames
     branch = "future" if "future" in model.decoders else "reconstruction"
-    truth = model.targets(subject.clips.astype(np.float32) / 255)[branch]
+    read = subject.clips[:, :n]
+    truth = (
+        subject.clips[:, n : n + model.future_frames]
+        if branch == "future"
+        else read
+    )
     found = subject.predictions[branch]
-    errors = np.square(truth - found).reshape(len(found), -1).mean(axis=1)
-    if branch == "reconstruction":
-        # `predict` has it in the order of the clip again, targets reversed.
-        errors = np.square(truth[:, ::-1] - found)
-        errors = errors.reshape(len(found), -1).mean(axis=1)
+    errors = np.square(truth / 255 - found).reshape(len(found), -1)
+    errors = errors.mean(axis=1)
     order = np.argsort(errors)
     chosen = {
         "best": order[0],
@@ -156,8 +207,8 @@ def clips(subject):
     }
     blocks = [
         Words(
-            f"Of {len(order)} test clips those with the least, the median and "
-            f"the greatest squared error of the {branch}: "
+            f"Of the first {len(order)} test clips those with the least, the "
+            f"median and the greatest squared error of the {branch}: "
             + ", ".join(
                 f"{name} {errors[i]:.4f} a pixel" for name, i in chosen.items()
             )
@@ -165,18 +216,12 @@ def clips(subject):
         )
     ]
     for name, i in chosen.items():
-        left = {"input": subject.clips[i, :n]}
+        left = {"input": read[i]}
         rows = [left]
         if "reconstruction" in subject.predictions:
             left["reconstruction"] = subject.predictions["reconstruction"][i]
         if branch == "future":
-            end = n + model.future_frames
-            rows.append(
-                {
-                    "truth": subject.clips[i, n:end],
-                    "prediction": found[i],
-                }
-            )
+            rows.append({"truth": truth[i], "prediction": found[i]})
         blocks.append(
             figure(
                 visualization.strips(*rows),
@@ -187,22 +232,25 @@ def clips(subject):
             )
         )
     some = list(chosen.values())
-    if branch == "future":
-        shown = subject.clips[some, : n + model.future_frames]
-        guess = np.concatenate(
-            [subject.clips[some, :n] / 255, found[some]], axis=1
-        )
-        labels = visualization.input_and_future(n, model.future_frames)
+    labels = [f"frame {t}, input" for t in range(1, n + 1)]
+    above, below = read[some], np.zeros(read[some].shape)
+    words = "above the clip; below, its reconstruction"
+    if "reconstruction" in subject.predictions:
+        below = subject.predictions["reconstruction"][some]
     else:
-        shown, guess = subject.clips[some, :n], found[some]
-        labels = [f"frame {t}" for t in range(1, n + 1)]
+        words = "above the clip; below, after its input,"
+    if branch == "future":
+        labels = visualization.input_and_future(n, model.future_frames)
+        above = np.concatenate([above, truth[some]], axis=1)
+        below = np.concatenate([below, found[some]], axis=1)
+        words += " and the predicted future"
     blocks.append(
         animation(
-            [shown, guess],
+            [above, below],
             labels,
-            f"The three clips above their {branch}, frame by frame.",
+            f"Three clips frame by frame, {words}.",
             f"From left to right the best, the median and the worst clip; "
-            f"above the truth, below the {branch}.",
+            f"{words}.",
         )
     )
     return blocks

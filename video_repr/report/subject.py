@@ -6,7 +6,6 @@ import functools
 import numpy as np
 
 from video_repr import configs
-from video_repr import visualization
 from video_repr.configs.data import data_of
 from video_repr.training import build_model
 
@@ -50,13 +49,38 @@ class Subject:
             ).items()
         }
 
+    @functools.cached_property
+    def frame_shape(self):
+        """Of the frames that the model was built for."""
+        return tuple(self.model.get_build_config()["input_shape"][2:])
+
     @property
     def pictures(self):
-        return visualization.are_pictures(self.clips)
+        """Whether frames can be shown, grey or RGB."""
+        shape = self.frame_shape
+        return len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)
+
+    @property
+    def metric(self):
+        """The metric that the model learned by."""
+        logistic = self.config.model.output == "logistic"
+        return "bce_sum_per_frame" if logistic else "half_sse_per_frame"
 
     @property
     def on_mnist(self):
         return not isinstance(self.config.data, configs.DatasetConfig)
+
+    @property
+    def like_the_papers(self):
+        """Whether its numbers can stand beside the paper's of Moving MNIST."""
+        model, data = self.config.model, self.config.data
+        return (
+            self.on_mnist
+            and self.metric == "bce_sum_per_frame"
+            and (model.input_frames, model.future_frames) == (10, 10)
+            and model.future != "none"
+            and (data.frame_size, data.digits_per_sequence) == (64, 2)
+        )
 
     @property
     def encoder(self):

@@ -1,9 +1,11 @@
 """The sections of reports about classifiers and label curves."""
 
 from video_repr import visualization
+from video_repr.errors import InputError
 from video_repr.files import read_json
 from video_repr.report.page import Table
 from video_repr.report.page import figure
+from video_repr.report.results import made_rows
 from video_repr.transfer.label_curve import SYSTEMS
 from video_repr.transfer.predictions import Predictions
 from video_repr.transfer.predictions import predictions_file
@@ -14,21 +16,17 @@ _SPLITS = ("test", "validation")
 
 def settings(run):
     """What the run is."""
-    config = read_json(run / "config.json")
-    return [
-        Table(
-            ("", ""),
-            tuple((name, str(value)) for name, value in config.items()),
-            "config.json",
-            True,
-        )
-    ]
+    config = read_json(run / "config.json", dict)
+    made = run / "made.json"
+    rows = made_rows(read_json(made, dict)) if made.is_file() else []
+    rows += [(name, str(value)) for name, value in config.items()]
+    return [Table(("", ""), tuple(rows), "What was fitted on what", True)]
 
 
 def accuracies(run):
     """Accuracy by split."""
     rows = []
-    for split, found in _predictions(run).items():
+    for split, found in predictions(run).items():
         summary = found.summary()
         rows.append(
             (
@@ -56,7 +54,7 @@ def confusion(run):
             f"{split}: rows are the videos' classes, columns what they are "
             "taken for.",
         )
-        for split, found in _predictions(run).items()
+        for split, found in predictions(run).items()
     ]
 
 
@@ -76,14 +74,18 @@ def hardest(run):
             ),
             f"{split}: the videos whose own class is least probable.",
         )
-        for split, found in _predictions(run).items()
+        for split, found in predictions(run).items()
     ]
 
 
 def label_curve(run):
     """Accuracy over labels."""
-    found = read_json(run / "label_curve.json")
-    rows = found["rows"]
+    found = read_json(run / "label_curve.json", dict)
+    rows = found.get("rows")
+    if not rows:
+        raise InputError(
+            f"Expected rows in {run / 'label_curve.json'}. Received: none"
+        )
     return [
         figure(
             visualization.label_curve(rows, SYSTEMS),
@@ -117,7 +119,8 @@ def label_curve(run):
     ]
 
 
-def _predictions(run):
+def predictions(run):
+    """The `Predictions` in a run's directory, by split."""
     paths = {split: predictions_file(run, split) for split in _SPLITS}
     return {
         split: Predictions.read(path)
@@ -132,4 +135,4 @@ FINETUNED = {
     "Confusion": confusion,
     "Hardest videos": hardest,
 }
-LABEL_CURVE = {"The table": settings, "Label curve": label_curve}
+LABEL_CURVE = {"The run": settings, "Label curve": label_curve}

@@ -11,6 +11,7 @@ from video_repr.errors import InputError
 from video_repr.errors import extra
 from video_repr.files import whole_file
 from video_repr.files import write_json
+from video_repr.machine import made
 
 
 class Cells:
@@ -133,4 +134,6 @@ def go_on(directory, about):
             "has other files"
         )
     directory.mkdir(parents=True, exist_ok=True)
+    if not config.exists():
+        write_json(directory / "made.json", made())
     write_json(config, about)

@@ -11,6 +11,7 @@ from video_repr.errors import InputError
 from video_repr.errors import extra
 from video_repr.files import whole_file
 from video_repr.files import write_json
+from video_repr.machine import made
 
 _HARDEST = 20
 
@@ -146,6 +147,7 @@ def write_outcome(directory, about, predictions):
     """Writes what a classifier says into a directory.
 
     config.json            what it is
+    made.json              on which machine, by which versions, when
     predictions-SPLIT.csv  probabilities of every video
     evaluation.json        `Predictions.summary` of each split
     figures/confusion-SPLIT.png
@@ -159,6 +161,7 @@ def write_outcome(directory, about, predictions):
     figures = directory / "figures"
     figures.mkdir()
     write_json(directory / "config.json", about)
+    write_json(directory / "made.json", made())
     for split, found in predictions.items():
         found.write(predictions_file(directory, split))
         figure = visualization.confusion(

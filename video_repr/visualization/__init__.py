@@ -11,6 +11,7 @@ from video_repr.visualization.features import feature_grid
 from video_repr.visualization.features import feature_grids
 from video_repr.visualization.gates import as_array
 from video_repr.visualization.gates import gate_images
+from video_repr.visualization.states import map_states
 from video_repr.visualization.states import peephole_histograms
 from video_repr.visualization.states import period_histogram
 from video_repr.visualization.states import state_map
@@ -30,6 +31,7 @@ __all__ = [
     "input_and_future",
     "label_curve",
     "loss_curves",
+    "map_states",
     "peephole_histograms",
     "period_histogram",
     "state_map",

@@ -40,13 +40,14 @@ def error_curves(curves, metric, title=None):
     return figure
 
 
-def curves_over(curves, x, y):
+def curves_over(curves, x, y, log=False):
     """A figure of curves.
 
     Args:
         curves: dict from a label to pairs of numbers.
         x: what the first of a pair is.
         y: what the second is.
+        log: whether its axis is logarithmic.
 
     Returns:
         A `matplotlib.figure.Figure`.
@@ -56,7 +57,9 @@ def curves_over(curves, x, y):
     figure = Figure(figsize=(6.4, 3.6), dpi=130, layout="constrained")
     axis = figure.subplots()
     for label, pairs in curves.items():
-        axis.plot(*zip(*pairs, strict=True), marker="o", ms=2.5, label=label)
+        axis.plot(*zip(*pairs, strict=True), marker="o", ms=2, label=label)
+    if log:
+        axis.set_yscale("log")
     axis.set_xlabel(x)
     axis.set_ylabel(y)
     axis.grid(alpha=0.3)

@@ -70,8 +70,8 @@ def as_array(figure):
     Returns:
         uint8, `[height, width, 4]`.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
+    with extra("report"):
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())

@@ -7,49 +7,66 @@ import numpy as np
 from video_repr.errors import extra
 
 
-def state_map(states, colors, label, cyclic=False, names=None):
-    """A figure of states in two dimensions.
+def map_states(states):
+    """States in two dimensions.
 
     Args:
         states: `[clips, values]`.
-        colors: a number for each clip.
-        label: what the numbers are.
-        cyclic: whether they are angles in degrees.
-        names: of the classes whose indices the numbers are.
 
     Returns:
-        A `matplotlib.figure.Figure`: principal components, and beside them
-        UMAP's map where the package umap-learn is installed.
+        A dict from a title to `[clips, 2]`: the first two principal components
+        with their shares of the variance, and "UMAP" where the package
+        umap-learn is installed.
     """
     with extra("report"):
-        from matplotlib import colormaps
-        from matplotlib.figure import Figure
         from sklearn.decomposition import PCA
         from sklearn.preprocessing import StandardScaler
     scaled = StandardScaler().fit_transform(states)
     pca = PCA(2)
-    maps = {"principal components": pca.fit_transform(scaled)}
+    places = pca.fit_transform(scaled)
+    first, second = 100 * pca.explained_variance_ratio_
+    maps = {
+        f"principal components, {first:.0f} and {second:.0f} % of the "
+        "variance": places
+    }
     if importlib.util.find_spec("umap"):
         import umap
 
         maps["UMAP"] = umap.UMAP(random_state=0, n_jobs=1).fit_transform(scaled)
+    return maps
+
+
+def state_map(maps, colors, label, cyclic=False, names=None):
+    """A figure of states in two dimensions.
+
+    Args:
+        maps: dict from a title to `[clips, 2]`, as `map_states` returns it.
+        colors: a number for each clip.
+        label: what the numbers are.
+        cyclic: whether they are angles in degrees, from -180 to 180.
+        names: of the classes whose indices the numbers are.
+
+    Returns:
+        A `matplotlib.figure.Figure`, the maps side by side.
+    """
+    with extra("report"):
+        from matplotlib import colormaps
+        from matplotlib.figure import Figure
     figure = Figure(
         figsize=(1.0 + 5.0 * len(maps), 4.4), dpi=130, layout="constrained"
     )
     axes = figure.subplots(1, len(maps), squeeze=False)[0]
+    cmap, bounds = "viridis", {}
     if names:
-        kind = "tab20" if len(names) <= 20 else "nipy_spectral"
+        kind = "tab10" if len(names) <= 10 else "nipy_spectral"
         cmap = colormaps[kind].resampled(len(names))
         bounds = {"vmin": -0.5, "vmax": len(names) - 0.5}
-    else:
-        cmap, bounds = "twilight" if cyclic else "viridis", {}
+    elif cyclic:
+        cmap, bounds = "twilight", {"vmin": -180, "vmax": 180}
     for axis, (name, places) in zip(axes, maps.items(), strict=True):
         points = axis.scatter(*places.T, c=colors, s=9, cmap=cmap, **bounds)
         axis.set_title(name, fontsize=9)
         axis.tick_params(labelsize=7)
-    shares = 100 * pca.explained_variance_ratio_
-    axes[0].set_xlabel(f"first, {shares[0]:.0f} % of the variance", fontsize=8)
-    axes[0].set_ylabel(f"second, {shares[1]:.0f} %", fontsize=8)
     bar = figure.colorbar(points, ax=axes, label=label)
     if names:
         # More would be written over each other.
