@@ -11,6 +11,7 @@ from pipelines import sources
 from pipelines.engine import split_arguments
 from pipelines.flags import named
 from video_repr.data import action_lists
+from video_repr.errors import FailureRateError
 from video_repr.errors import InputError
 
 
@@ -85,8 +86,6 @@ def main(kind, program, arguments=None):
         The exit code: 0 for success, 1 for a job that failed, 2 for input
         that cannot be used.
     """
-    from pipelines.job import FailureRateError
-
     ours, beams = split_arguments(arguments)
     try:
         command = tyro.cli(

@@ -24,13 +24,10 @@ from pipelines.sources import Sources
 from pipelines.transforms import write
 from video_repr.data.action_lists import check_groups
 from video_repr.data.features import Features
+from video_repr.errors import FailureRateError
 from video_repr.errors import InputError
 
 _SECONDS_BETWEEN_LINES = 2.0
-
-
-class FailureRateError(RuntimeError):
-    """More sources failed than a job may lose."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,6 +17,17 @@ class DivergedError(RuntimeError):
     """
 
 
+class FailureRateError(RuntimeError):
+    """More sources failed than a pipeline's job may lose."""
+
+
+class PipelineError(RuntimeError):
+    """A component of the training pipeline failed.
+
+    The command line prints its message and exits with code 1.
+    """
+
+
 class MissingExtraError(InputError, ImportError):
     """A package that one of video_repr's extras installs is missing."""
 

@@ -15,7 +15,7 @@ from video_repr.model_card import model_card
 from video_repr.saved_model import write_encoder
 
 
-def export_run(run, directory=None, terms=None):
+def export_run(run, directory=None, terms=None, **about):
     """Exports the encoder of a run's best checkpoint.
 
     The numbers of its card are measured on what is written, where it predicts
@@ -27,6 +27,7 @@ def export_run(run, directory=None, terms=None):
             replaced. saved_models/NAME/VERSION when None, the next version of
             the run's name.
         terms: `model_card.Terms`, or None.
+        **about: what else config.json is to say, JSON-ready.
 
     Returns:
         The directory.
@@ -36,7 +37,7 @@ def export_run(run, directory=None, terms=None):
             is no export.
     """
     if directory is None:
-        directory = _next_version(
+        directory = next_version(
             pathlib.Path("saved_models") / run.path.absolute().name
         )
     directory = pathlib.Path(directory)
@@ -62,6 +63,7 @@ def export_run(run, directory=None, terms=None):
                 "run": config.to_dict(),
                 "data": _introduce(config),
                 "updates": updates,
+                **about,
             },
         )
         if run.videos_file.exists():
@@ -106,8 +108,14 @@ def _metrics(run, partial, model):
     }
 
 
-def _next_version(directory):
-    versions = [
-        int(path.name) for path in directory.glob("*") if path.name.isdecimal()
-    ]
-    return directory / str(max(versions, default=0) + 1)
+def versions_of(directory):
+    """The versions of an encoder, directories, the oldest first."""
+    versions = [p for p in directory.glob("*") if p.name.isdecimal()]
+    return sorted(versions, key=lambda path: int(path.name))
+
+
+def next_version(directory):
+    """The directory of an encoder's next version."""
+    versions = versions_of(directory)
+    number = int(versions[-1].name) + 1 if versions else 1
+    return directory / str(number)

@@ -29,11 +29,12 @@ from video_repr.models import Encoder
 from video_repr.models import VideoSeq2Seq
 
 
-def build_model(config):
+def build_model(config, frames=None):
     """The untrained, compiled model of a config.
 
     Args:
         config: a `configs.Config`.
+        frames: `configs.data.Frames`; those of the config's data when None.
 
     Returns:
         A built `VideoSeq2Seq`. Its weights are a function of
@@ -52,7 +53,7 @@ def build_model(config):
             0.0, training.steps, end_learning_rate=sampling
         )
     kinds = {"reconstruction": model.reconstruction, "future": model.future}
-    frames = Frames.of(config)
+    frames = frames or Frames.of(config)
     seq2seq = VideoSeq2Seq(
         Encoder(
             model.units,
@@ -114,7 +115,15 @@ def _optimizer(training):
     return make(rate, global_clipnorm=training.clip_norm)
 
 
-def pretrain(config, directory, *, resume=False, gate_images=False):
+def pretrain(
+    config,
+    directory,
+    *,
+    resume=False,
+    gate_images=False,
+    frames=None,
+    encoder=None,
+):
     """Trains the model of a config and evaluates it.
 
     Args:
@@ -124,13 +133,18 @@ def pretrain(config, directory, *, resume=False, gate_images=False):
             there is one. It ends as if it had not been interrupted.
         gate_images: whether TensorBoard gets images of the gates, of the
             encoder and of a rollout, after every epoch.
+        frames: how frames are scaled, `configs.data.Frames`; by what the data
+            say of themselves when None.
+        encoder: an `Encoder` whose weights the model begins with; random ones
+            when None.
 
     Returns:
         `runs.Run`, with everything but the export.
 
     Raises:
         InputError: if the directory exists and is not to be resumed, holds
-            the run of another config, or the data cannot be had.
+            the run of another config, the data cannot be had, or the encoder
+            has other weights than the config's.
         DivergedError: if the loss becomes NaN or infinite.
     """
     with extra("report"):
@@ -163,7 +177,10 @@ def pretrain(config, directory, *, resume=False, gate_images=False):
     epoch, model = 0, None
     if started and run.last.exists():
         epoch, model = run.epochs(run.last), run.model(run.last)
-    model = model or build_model(config)
+    if model is None:
+        model = build_model(config, frames)
+        if encoder is not None:
+            _begin_with(model.encoder, encoder)
     run.path.mkdir(parents=True, exist_ok=True)
     write_json(run.config_file, config.to_dict())
     if not started:
@@ -174,6 +191,20 @@ def pretrain(config, directory, *, resume=False, gate_images=False):
     _fit(data, run, model, epoch, gate_images)
     evaluate_run(run)
     return run
+
+
+def _begin_with(encoder, other):
+    """Takes an encoder's weights over from another of the same shapes."""
+    shapes, given = (
+        [w.shape for w in e.get_weights()] for e in (encoder, other)
+    )
+    if shapes != given:
+        raise InputError(
+            f"Expected an encoder of units {encoder.units} for frames of "
+            f"{encoder.features} values to begin with. Received: one of "
+            f"{other.units} for {other.features}"
+        )
+    encoder.set_weights(other.get_weights())
 
 
 def _same_videos(run, data):

@@ -208,6 +208,7 @@ class Part:
         summary = {
             "media_id": self.source.media_id,
             "path": self.source.path,
+            "group": self.source.group,
             "failure": failure,
             "problems": decoded.problems,
             "frames": decoded.frames,

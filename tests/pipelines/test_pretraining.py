@@ -205,3 +205,37 @@ def test_from_percepts_to_a_label_curve(percepts, tmp_path, capsys):
         load_encoder(run.path / "export").get_weights()[0],
         run.model().encoder.get_weights()[0],
     )
+
+
+def test_a_run_begins_with_the_encoder_of_another(percepts, tmp_path):
+    config = run_on(percepts)
+    still = dataclasses.replace(
+        config,
+        training=dataclasses.replace(
+            config.training, learning_rate=1e-30, jit_compile=False
+        ),
+    )
+    encoder = Encoder((5,), forget_bias=1.0)
+    encoder.build((None, 4, 6))
+    run = pretrain(still, tmp_path / "run", encoder=encoder)
+    for ours, theirs in zip(
+        run.model().encoder.get_weights(), encoder.get_weights(), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    other = Encoder((4,))
+    other.build((None, 4, 6))
+    with pytest.raises(InputError, match=r"one of \(4,\) for 6"):
+        pretrain(still, tmp_path / "other", encoder=other)
+    assert not (tmp_path / "other").exists()
+
+
+def test_frames_are_scaled_by_what_is_given(percepts, tmp_path):
+    config = run_on(percepts)
+    config = dataclasses.replace(
+        config,
+        training=dataclasses.replace(config.training, jit_compile=False),
+    )
+    frames = configs.data.Frames.fitted("linear", (6,), [2.0], [4.0])
+    run = pretrain(config, tmp_path / "run", frames=frames)
+    encoder = run.model().encoder
+    assert (encoder.offset, encoder.scale) == ((2.0,), (0.25,))

@@ -177,7 +177,7 @@ def test_other_outputs_have_other_metrics(tmp_path):
     write_page(page, run.path.name, "", found)
     assert failures(page) == []
     text = page.read_text()
-    assert "half the squared error, sum of a frame, on 100 sequences" in text
+    assert "Half the squared error, sum of a frame, on 100 sequences" in text
     assert "cross entropy" not in text
     assert "in the paper" not in text
     assert "run&lt;b&gt;" in text

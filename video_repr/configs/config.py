@@ -251,7 +251,8 @@ def from_dict(values, of=Config, where="config", defaults=False):
         raise InputError(
             f"Expected {where} to be an object. Received: {values!r}"
         )
-    if of is Config and "path" in (values.get("data") or ()):
+    data = values.get("data")
+    if of is Config and isinstance(data, dict) and "path" in data:
         of = DatasetRun
     types = typing.get_type_hints(of)
     unknown = set(values) - set(types)

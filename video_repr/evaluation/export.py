@@ -1,5 +1,6 @@
 """Evaluation of an exported encoder, as those who take it have it."""
 
+import math
 import pathlib
 import types
 
@@ -31,33 +32,55 @@ def evaluate_export(directory, test_file=None, sequences=None):
         InputError: if the export cannot be used, or the test set not read.
     """
     about = artefact.check(directory)
-    if "run" not in about or not about["encoder"]["predicts_future"]:
+    if "run" not in about:
         raise InputError(
-            "Expected the export of a run with a future decoder. Received: "
-            f"{str(directory)!r}"
+            f"Expected the export of a run. Received: {str(directory)!r}"
         )
     config = configs.from_dict(about["run"])
     config = with_test_file(config, test_file, directory)
     data = data_of(config)
     clips = data.test()[:sequences]
-    model = _Exported(directory, config.model)
+    model = Exported(directory, config.model)
     return {
         **evaluate(model, clips, data.mean_frame()),
         "data": {**data.describe(), "sequences": len(clips)},
     }
 
 
-class _Exported:
-    """What `evaluate` asks of a `VideoSeq2Seq`, by an export's signatures."""
+class Exported:
+    """What `evaluate` asks of a `VideoSeq2Seq`, by an export's signatures.
+
+    Args:
+        directory: an export with a future decoder.
+        config: `configs.ModelConfig` of what is to be predicted.
+        encoder: the `Encoder` in whose values errors are told; the export's
+            own when None.
+
+    Raises:
+        InputError: if the export cannot be used, or is of other frames than
+            the encoder.
+    """
 
     jit_compile = False
 
-    def __init__(self, directory, config):
+    def __init__(self, directory, config, encoder=None):
+        about = artefact.check(directory)["encoder"]
+        if not about["predicts_future"]:
+            raise InputError(
+                "Expected an export with a future decoder. Received: "
+                f"{str(directory)!r}"
+            )
+        values = math.prod(about["frame_shape"])
+        if encoder is not None and encoder.features != values:
+            raise InputError(
+                f"Expected an export of frames of {encoder.features} values. "
+                f"Received: {str(directory)!r}, of {values}"
+            )
         # It owns the variables that its signatures only refer to.
         self._saved = tf.saved_model.load(str(directory))
         self._future_frames = config.future_frames
         self.input_frames = config.input_frames
-        self.encoder = keras.models.load_model(
+        self.encoder = encoder or keras.models.load_model(
             pathlib.Path(directory) / "encoder.keras"
         )
         self.decoders = {

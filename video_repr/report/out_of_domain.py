@@ -83,6 +83,7 @@ def out_of_domain(subject):
                 wide=True,
             )
         )
+    words = IN_WORDS[subject.metric]
     larger = sequences(size=config.data.frame_size + 16)[:1]
     try:
         subject.model.predict(larger, verbose=0)
@@ -98,7 +99,7 @@ def out_of_domain(subject):
                 "mean training frame",
             ),
             tuple(rows),
-            f"{IN_WORDS[subject.metric]}, on {_CLIPS} sequences each. Kinds "
+            f"{words[0].upper()}{words[1:]}, on {_CLIPS} sequences each. Kinds "
             "differ in how much there is to be wrong about: compare with the "
             "baselines of the row.",
         ),

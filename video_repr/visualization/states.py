@@ -101,7 +101,7 @@ def period_histogram(periods):
     axis.minorticks_off()
     axis.set_xlabel("period (steps)")
     axis.set_ylabel("units")
-    axis.legend(fontsize=8, title="units that move", title_fontsize=8)
+    axis.legend(fontsize=8, title="units that oscillate", title_fontsize=8)
     return figure
 
 

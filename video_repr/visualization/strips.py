@@ -31,7 +31,7 @@ def strips(*blocks, title=None):
         dpi=130,
         layout="constrained",
     )
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.02)
     columns = figure.subfigures(1, len(blocks), width_ratios=lengths)
     first = 1
     for subfigure, block, length in zip(

@@ -1,0 +1,1 @@
+"""The training pipeline's components, and how it is run on one machine."""

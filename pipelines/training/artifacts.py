@@ -1,0 +1,170 @@
+"""Artifacts: folders that are whole or absent, and say what made them.
+
+On one machine an artifact lies in ARTIFACTS/COMPONENT/FINGERPRINT: what is
+made again and is the same is the same artifact, and what follows need not be
+made again. On Kubeflow it lies where the engine says.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import sys
+import threading
+import time
+import uuid
+
+from video_repr.data.dataset import sha256
+from video_repr.errors import DivergedError
+from video_repr.errors import FailureRateError
+from video_repr.errors import InputError
+from video_repr.files import read_json
+from video_repr.files import write_json
+from video_repr.machine import made
+
+# Where the local runner wants artifacts, and what it wants to be told.
+ARTIFACTS = "VIDEO_REPR_ARTIFACTS"
+EVENTS = "VIDEO_REPR_EVENTS"
+RUNNER = "VIDEO_REPR_RUNNER"
+
+_MADE = "made.json"
+
+
+class AnomaliesError(RuntimeError):
+    """The records are not what they have to be."""
+
+
+_REFUSED = (InputError, AnomaliesError, DivergedError, FailureRateError)
+
+
+@contextlib.contextmanager
+def making(component, output, parameters=None, inputs=None, resumes=False):
+    """A folder to write an artifact to.
+
+    Args:
+        component: name of the component.
+        output: its `kfp.dsl.Artifact`, which gets its place and fingerprint.
+        parameters: what it depends on, JSON-ready.
+        inputs: dict from a name to the `kfp.dsl.Artifact`s it depends on.
+        resumes: whether what writes to the folder goes on with what it finds
+            there, of a process that was killed with the same parameters and
+            inputs.
+
+    Yields:
+        An existing folder, a `pathlib.Path`.
+
+    Raises:
+        SystemExit: for what is refused, after saying so in a sentence.
+    """
+    began = time.time()
+    told = {
+        "component": component,
+        "parameters": parameters or {},
+        "inputs": {
+            name: {
+                "uri": artifact.uri,
+                "fingerprint": artifact.metadata.get("fingerprint"),
+            }
+            for name, artifact in (inputs or {}).items()
+        },
+    }
+    tell(component, "started")
+    if RUNNER in os.environ:
+        _end_with(int(os.environ[RUNNER]))
+    root = os.environ.get(ARTIFACTS)
+    folder = pathlib.Path(root, component) if root else None
+    beside = folder or pathlib.Path(output.path).parent
+    key = _hash(json.dumps(told, sort_keys=True))[:16]
+    unfinished = beside / f".unfinished-{key}"
+    if not resumes:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True, exist_ok=True)
+    try:
+        yield unfinished
+    except _REFUSED as error:
+        tell(component, "failed", error=str(error))
+        print(f"{component}: {error}", flush=True)
+        sys.exit(1)
+    except BaseException as error:
+        tell(component, "failed", error=f"{type(error).__name__}: {error}")
+        raise
+    about = {
+        **told,
+        **made(),
+        "seconds": round(time.time() - began, 1),
+        "fingerprint": fingerprint(unfinished),
+    }
+    write_json(unfinished / _MADE, about)
+    place = folder / about["fingerprint"][:16] if folder else output.path
+    place = pathlib.Path(place)
+    if place.exists():
+        # The same was made before, or the same and is broken.
+        aside = place.with_name(f".replaced-{uuid.uuid4().hex[:8]}")
+        os.replace(place, aside)
+        os.replace(unfinished, place)
+        shutil.rmtree(aside)
+    else:
+        os.replace(unfinished, place)
+    if folder:
+        output.uri = str(place)
+    output.metadata["fingerprint"] = about["fingerprint"]
+    tell(component, "finished", uri=output.uri, seconds=about["seconds"])
+
+
+def _end_with(runner):
+    """Ends this process when the runner has ended, however it did.
+
+    Otherwise the next run would write to the same folder.
+    """
+
+    def watch():
+        while True:
+            try:
+                os.kill(runner, 0)
+            except ProcessLookupError:
+                os._exit(1)
+            time.sleep(0.5)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def tell(component, event, **about):
+    """A line for the local runner, if it wants one."""
+    if EVENTS in os.environ:
+        line = {"component": component, "event": event, "time": time.time()}
+        with open(os.environ[EVENTS], "a") as file:
+            file.write(json.dumps({**line, **about}) + "\n")
+
+
+def fingerprint(folder):
+    """SHA-256 of the names and bytes of an artifact's files."""
+    folder = pathlib.Path(folder)
+    lines = [
+        f"{path.relative_to(folder).as_posix()} {sha256(path)}"
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path != folder / _MADE
+    ]
+    return _hash("\n".join(lines))
+
+
+def made_of(folder):
+    """What an artifact says of how it was made.
+
+    Raises:
+        InputError: if it is missing or broken.
+    """
+    return read_json(pathlib.Path(folder) / _MADE)
+
+
+def is_whole(folder):
+    """Whether an artifact is as it was made."""
+    try:
+        return made_of(folder)["fingerprint"] == fingerprint(folder)
+    except (InputError, KeyError, OSError):
+        return False
+
+
+def _hash(text):
+    return hashlib.sha256(text.encode()).hexdigest()

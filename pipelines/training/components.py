@@ -1,0 +1,252 @@
+"""What the components do: their inputs as kfp gives them, and our functions.
+
+Settings come as JSON: kfp's own numbers would all be floating point.
+"""
+
+import json
+import pathlib
+
+from pipelines.training.artifacts import made_of
+from pipelines.training.artifacts import making
+from pipelines.training.settings import EvaluatorConfig
+from pipelines.training.settings import ExampleValidatorConfig
+from pipelines.training.settings import FineTunerConfig
+from pipelines.training.settings import TrainerConfig
+from pipelines.training.settings import TunerConfig
+from video_repr import configs
+from video_repr.model_card import Terms
+
+
+def example_gen(films, fingerprint, name, settings, beam_options, examples):
+    """Films to a dataset directory, NAME/1 in the artifact."""
+    from pipelines import patches
+    from pipelines import percepts
+    from pipelines.job import Output
+    from pipelines.training.config import ExampleGenConfig
+
+    config = _read(settings, ExampleGenConfig)
+    parameters = {
+        "films": films,
+        "films_fingerprint": fingerprint,
+        "settings": json.loads(settings),
+    }
+    with making("ExampleGen", examples, parameters, resumes=True) as folder:
+        output = Output(
+            str(folder / name / "1"),
+            max_failure_rate=config.max_failure_rate,
+            validation=config.validation,
+            test=config.test,
+            shard_mb=config.shard_mb,
+        )
+        if config.kind == "patches":
+            make = patches.Arguments(
+                config.input(films), output, config.patches, config.workers
+            )
+        else:
+            make = percepts.Arguments(
+                config.input(films), output, config.percepts, config.workers
+            )
+        make(tuple(json.loads(beam_options)))
+
+
+def statistics_gen(examples, workers, statistics):
+    """What is in the records, counted anew."""
+    from pipelines.training.statistics_gen import write_statistics
+
+    with making(
+        "StatisticsGen", statistics, inputs={"examples": examples}
+    ) as f:
+        write_statistics(dataset_of(examples.path), f, workers)
+
+
+def schema_gen(statistics, schema):
+    """What records have to be."""
+    from pipelines.training.schema_gen import write_schema
+
+    with making("SchemaGen", schema, inputs={"statistics": statistics}) as f:
+        write_schema(statistics.path, f)
+
+
+def example_validator(
+    statistics, schema, settings, example_gen_settings, previous, anomalies
+):
+    """Stops the pipeline where the records are not what they have to be."""
+    from pipelines.training.example_validator import validate
+
+    config = _read(settings, ExampleValidatorConfig)
+    of = json.loads(example_gen_settings)
+    # Official lists say which films are for testing.
+    drawn = of["layout"] not in ("ucf101", "hmdb51")
+    shares = {split: of[split] for split in ("validation", "test")}
+    with making(
+        "ExampleValidator",
+        anomalies,
+        {"settings": json.loads(settings), "previous_statistics": previous},
+        {"statistics": statistics, "schema": schema},
+    ) as f:
+        validate(
+            statistics.path,
+            schema.path,
+            f,
+            config,
+            shares if drawn else None,
+            previous or None,
+        )
+
+
+def transform(statistics, output, transform):
+    """How frames are scaled."""
+    from pipelines.training.trainer import write_transform
+
+    with making(
+        "Transform", transform, {"output": output}, {"statistics": statistics}
+    ) as f:
+        write_transform(statistics.path, f, output)
+
+
+def tuner(examples, transform, trainer_settings, settings, hyperparameters):
+    """Settings of the trainer that do well in short trainings."""
+    from pipelines.training.trainer import tune
+
+    with making(
+        "Tuner",
+        hyperparameters,
+        {
+            "trainer": json.loads(trainer_settings),
+            "settings": json.loads(settings),
+        },
+        {"examples": examples, "transform": transform},
+    ) as f:
+        tune(
+            dataset_of(examples.path),
+            transform.path,
+            f,
+            _read(trainer_settings, TrainerConfig),
+            _read(settings, TunerConfig),
+        )
+
+
+def trainer(
+    examples,
+    transform,
+    settings,
+    warm_start_fingerprint,
+    test_clips,
+    model,
+    hyperparameters,
+):
+    """A run directory."""
+    from pipelines.training.trainer import train
+
+    inputs = {"examples": examples, "transform": transform}
+    if hyperparameters is not None:
+        inputs["hyperparameters"] = hyperparameters
+    with making(
+        "Trainer",
+        model,
+        {
+            "settings": json.loads(settings),
+            "warm_start_fingerprint": warm_start_fingerprint,
+            "test_clips": test_clips,
+        },
+        inputs,
+        resumes=True,
+    ) as f:
+        train(
+            dataset_of(examples.path),
+            transform.path,
+            f,
+            _read(settings, TrainerConfig),
+            test_clips,
+            hyperparameters and hyperparameters.path,
+        )
+
+
+def resolver(model, saved_models, name):
+    """The encoder that was blessed last, and its fingerprint, JSON."""
+    from pipelines.training.artifacts import tell
+    from pipelines.training.evaluator import last_blessed
+    from video_repr.data.dataset import sha256
+
+    tell("Resolver", "started")
+    found = last_blessed(saved_models, name, model.metadata["fingerprint"])
+    told = {}
+    if found is not None:
+        told = {
+            "path": str(found),
+            "fingerprint": sha256(found / "SHA256SUMS"),
+        }
+        print(f"Blessed last: {found}")
+    tell("Resolver", "finished", uri=told.get("path", "none"), seconds=0.0)
+    return json.dumps(told)
+
+
+def evaluator(model, last_blessed, settings, evaluation):
+    """Whether the model is good enough."""
+    from pipelines.training.evaluator import bless
+
+    config = _read(settings, EvaluatorConfig)
+    last = json.loads(last_blessed)
+    with making(
+        "Evaluator",
+        evaluation,
+        {"settings": json.loads(settings), "last_blessed": last},
+        {"model": model},
+    ) as f:
+        bless(model.path, f, config.thresholds, last.get("path"))
+
+
+def fine_tuner(model, examples, settings, classifier):
+    """A classifier around the encoder."""
+    from pipelines.training.evaluator import fine_tune
+
+    with making(
+        "FineTuner",
+        classifier,
+        {"settings": json.loads(settings)},
+        {"model": model, "examples": examples},
+    ) as f:
+        fine_tune(
+            model.path,
+            dataset_of(examples.path),
+            f,
+            _read(settings, FineTunerConfig),
+        )
+
+
+def pusher(model, evaluation, examples, saved_models, name, terms, pushed):
+    """A blessed model to where encoders are taken from."""
+    from pipelines.training.evaluator import push
+    from video_repr.files import write_json
+
+    inputs = {"model": model, "evaluation": evaluation}
+    with making(
+        "Pusher", pushed, {"saved_models": saved_models, "name": name}, inputs
+    ) as f:
+        lineage = {
+            "examples": examples.metadata["fingerprint"],
+            "evaluation": evaluation.metadata["fingerprint"],
+            "films_fingerprint": made_of(examples.path)["parameters"][
+                "films_fingerprint"
+            ],
+        }
+        directory = push(
+            model.path,
+            model.metadata["fingerprint"],
+            evaluation.path,
+            saved_models,
+            name,
+            _read(terms, Terms),
+            lineage,
+        )
+        write_json(f / "pushed.json", {"pushed": directory and str(directory)})
+
+
+def dataset_of(path):
+    """The dataset directory in the artifact of ExampleGen."""
+    (info,) = pathlib.Path(path).glob("*/1/info.json")
+    return info.parent
+
+
+def _read(settings, kind):
+    return configs.from_dict(json.loads(settings), kind, kind.__name__)

@@ -1,0 +1,218 @@
+"""What a training pipeline depends on."""
+
+import dataclasses
+import pathlib
+import tomllib
+from typing import Literal
+
+from pipelines.arguments import Input
+from pipelines.training.settings import EvaluatorConfig
+from pipelines.training.settings import ExampleValidatorConfig
+from pipelines.training.settings import FineTunerConfig
+from pipelines.training.settings import TrainerConfig
+from pipelines.training.settings import TunerConfig
+from pipelines.training.settings import with_choice
+from pipelines.transforms.convnet import Percepts
+from pipelines.transforms.crop import Patches
+from video_repr import configs
+from video_repr.errors import InputError
+from video_repr.evaluation.prediction import metric_names
+from video_repr.model_card import Terms
+
+
+@dataclasses.dataclass(frozen=True)
+class ExampleGenConfig:
+    """Films to records.
+
+    Attributes:
+        kind: what is made of films: "patches" of pixels, or "percepts".
+        layout: as of `pipelines.arguments.Input`, as are lists, split, labels
+            and group_pattern.
+        patches: how patches are cut.
+        percepts: how percepts are computed.
+        validation: share of the groups that are for validation.
+        test: share of the groups that are for testing.
+        max_failure_rate: share of the films that may fail.
+        shard_mb: size to divide the records by, MB.
+        workers: processes on one machine.
+    """
+
+    kind: Literal["patches", "percepts"] = "patches"
+    layout: Literal["folder", "list", "pictures", "ucf101", "hmdb51"] = "folder"
+    lists: str | None = None
+    split: Literal[1, 2, 3] = 1
+    labels: bool = False
+    group_pattern: str | None = None
+    patches: Patches = dataclasses.field(default_factory=Patches)
+    percepts: Percepts = dataclasses.field(default_factory=Percepts)
+    validation: float = 0.1
+    test: float = 0.1
+    max_failure_rate: float = 0.01
+    shard_mb: int = 64
+    workers: int = 1
+
+    def input(self, films):
+        """The `Input` of a folder of films."""
+        return Input(
+            films,
+            self.layout,
+            self.lists,
+            self.split,
+            self.labels,
+            self.group_pattern,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Resources:
+    """What a component gets on Kubeflow or Vertex AI.
+
+    Attributes:
+        cpu: number of processors.
+        memory: as Kubernetes writes it, "16G".
+        accelerator: kind of accelerator, "NVIDIA_TESLA_T4" or
+            "nvidia.com/gpu"; none when left out.
+        accelerators: number of them.
+    """
+
+    cpu: str
+    memory: str
+    accelerator: str | None = None
+    accelerators: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class ClusterConfig:
+    """Where components run that do not run here.
+
+    Attributes:
+        image: container image with this package, see Dockerfile.
+        small: components that read statistics and write small files.
+        data: ExampleGen and StatisticsGen.
+        models: Tuner, Trainer, Evaluator and FineTuner.
+    """
+
+    image: str = "video-repr:latest"
+    small: Resources = Resources("1", "4G")
+    data: Resources = Resources("4", "16G")
+    models: Resources = Resources("8", "32G")
+
+
+@dataclasses.dataclass(frozen=True)
+class PipelineConfig:
+    """A training pipeline.
+
+    Attributes:
+        name: of the dataset and of the encoder.
+        films: folder of films, in any of Beam's file systems.
+        saved_models: where blessed encoders go, NAME/VERSION below it.
+        example_gen: films to records.
+        example_validator: what is taken for an anomaly.
+        tuner: a search before training.
+        trainer: pretraining.
+        evaluator: when a model is blessed.
+        fine_tuner: a classifier around the encoder.
+        terms: for the encoder's card.
+        cluster: where components run that do not run here.
+    """
+
+    name: str
+    films: str
+    saved_models: str = "saved_models"
+    example_gen: ExampleGenConfig = dataclasses.field(
+        default_factory=ExampleGenConfig
+    )
+    example_validator: ExampleValidatorConfig = dataclasses.field(
+        default_factory=ExampleValidatorConfig
+    )
+    tuner: TunerConfig = dataclasses.field(default_factory=TunerConfig)
+    trainer: TrainerConfig = dataclasses.field(default_factory=TrainerConfig)
+    evaluator: EvaluatorConfig = dataclasses.field(
+        default_factory=EvaluatorConfig
+    )
+    fine_tuner: FineTunerConfig = dataclasses.field(
+        default_factory=FineTunerConfig
+    )
+    terms: Terms = dataclasses.field(default_factory=Terms)
+    cluster: ClusterConfig = ClusterConfig()
+
+    def __post_init__(self):
+        _check_thresholds(self)
+        _check_space(self)
+        frames = self._clip_frames
+        needed = self.trainer.model.clip_frames
+        if frames is not None and frames < needed:
+            raise InputError(
+                f"Expected clips of at least {needed} frames, as the model "
+                f"reads and predicts. Received: clip_frames {frames}"
+            )
+        if self.fine_tuner.enabled and not (
+            self.example_gen.labels
+            or self.example_gen.layout in ("ucf101", "hmdb51")
+        ):
+            raise InputError(
+                "Expected example_gen.labels for a fine_tuner. Received: films "
+                "without labels"
+            )
+        if (
+            self.fine_tuner.enabled
+            and self.example_gen.kind == "patches"
+            and self.example_gen.patches.crops > 1
+        ):
+            raise InputError(
+                "Expected one crop of the patches for a fine_tuner, which "
+                "reads a video once. Received: crops "
+                f"{self.example_gen.patches.crops}"
+            )
+
+    @property
+    def _clip_frames(self):
+        return getattr(self.example_gen, self.example_gen.kind).clip_frames
+
+
+def load(path, **values):
+    """The config of a TOML file.
+
+    Args:
+        path: of a file whose tables and keys are the fields of
+            `PipelineConfig`; what it does not say is as by default.
+        **values: fields to take instead of the file's.
+
+    Raises:
+        InputError: if it cannot be read, or fields are unknown, missing or
+            of another type.
+    """
+    try:
+        told = tomllib.loads(pathlib.Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"Expected a readable TOML file. Received: {path}: {error}"
+        ) from error
+    told |= values
+    return configs.from_dict(told, PipelineConfig, str(path), defaults=True)
+
+
+def _check_thresholds(config):
+    model = config.trainer.model
+    known = metric_names(model.output == "logistic")
+    for threshold in config.evaluator.thresholds:
+        if threshold.metric not in known:
+            raise InputError(
+                f"Expected thresholds of {', '.join(known)}. Received: "
+                f"{threshold.metric!r}"
+            )
+        if getattr(model, threshold.branch) == "none":
+            raise InputError(
+                "Expected thresholds of a decoder that there is. Received: "
+                f"{threshold.branch!r}, with {threshold.branch} 'none'"
+            )
+        if threshold.branch != "future" and threshold.of != "one":
+            raise InputError(
+                "Expected thresholds of the future beside others'. Received: "
+                f"{threshold.branch!r} of {threshold.of!r}"
+            )
+
+
+def _check_space(config):
+    for choice in config.tuner.space:
+        with_choice(config.trainer, choice.name, choice.values[0])

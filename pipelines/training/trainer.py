@@ -1,0 +1,160 @@
+"""Transform, Tuner and Trainer: from records to a model."""
+
+import dataclasses
+import pathlib
+import shutil
+
+from pipelines.training.readers import read_statistics
+from pipelines.training.settings import with_choice
+from video_repr import configs
+from video_repr.configs.data import Frames
+from video_repr.errors import extra
+from video_repr.files import read_json
+from video_repr.files import write_json
+from video_repr.training import pretrain
+from video_repr.transfer.encoders import load_encoder
+
+_TRANSFORM = "transform.json"
+_BEST = "hyperparameters.json"
+# Of a trial nobody reads the test clips' numbers.
+_FEW = 8
+
+
+def write_transform(statistics, folder, output):
+    """Writes how frames are scaled, fitted on the train split alone.
+
+    Args:
+        statistics: folder of the statistics.
+        folder: existing directory to write to, a `pathlib.Path`.
+        output: the outputs of the decoders, see `configs.ModelConfig`.
+    """
+    told = read_statistics(statistics)
+    train = told["splits"]["train"]
+    frames = Frames.fitted(
+        output,
+        tuple(told["frame_shape"]),
+        train["mean"],
+        train["std"],
+        # uint8 pixels are in [0, 1] when they are scaled.
+        255 if len(told["frame_shape"]) > 1 else 1,
+    )
+    write_json(
+        folder / _TRANSFORM,
+        {
+            "fitted_on": "train",
+            "clips": train["clips"],
+            **dataclasses.asdict(frames),
+        },
+    )
+
+
+def read_transform(folder):
+    """The `Frames` that `write_transform` wrote."""
+    told = read_json(pathlib.Path(folder) / _TRANSFORM)
+
+    def numbers(value):
+        return tuple(value) if isinstance(value, list) else value
+
+    return Frames(
+        tuple(told["shape"]), numbers(told["offset"]), numbers(told["scale"])
+    )
+
+
+def tune(examples, transform, folder, trainer, tuner):
+    """Searches settings, and writes the best to hyperparameters.json.
+
+    Args:
+        examples: dataset directory.
+        transform: folder of the transform.
+        folder: existing directory to write to, a `pathlib.Path`.
+        trainer: a `TrainerConfig`, of what is not searched.
+        tuner: a `TunerConfig`.
+    """
+    with extra("kfp"):
+        import keras_tuner
+
+    scratch = folder / "trials"
+    found = []
+
+    class Search(keras_tuner.RandomSearch):
+        def run_trial(self, trial, *args, **kwargs):
+            values = {
+                choice.name: trial.hyperparameters.Choice(
+                    choice.name, list(choice.values)
+                )
+                for choice in tuner.space
+            }
+            config = run_config(examples, with_choices(trainer, values), _FEW)
+            short = dataclasses.replace(config.training, epochs=tuner.epochs)
+            run = pretrain(
+                dataclasses.replace(config, training=short),
+                scratch / trial.trial_id,
+                frames=read_transform(transform),
+            )
+            loss = min(line["val_loss"] for line in run.metrics())
+            found.append({"values": values, "val_loss": loss})
+            return {"val_loss": loss}
+
+    search = Search(
+        objective=keras_tuner.Objective("val_loss", "min"),
+        max_trials=tuner.trials,
+        seed=tuner.seed,
+        directory=str(scratch),
+        project_name="search",
+    )
+    search.search()
+    best = min(found, key=lambda trial: trial["val_loss"])
+    shutil.rmtree(scratch)
+    write_json(folder / _BEST, {**best, "trials": found})
+
+
+def with_choices(trainer, values):
+    """A `TrainerConfig` with other values of settings, by their names."""
+    for name, value in values.items():
+        trainer = with_choice(trainer, name, value)
+    return trainer
+
+
+def run_config(examples, trainer, test_clips):
+    """The config of a run on a dataset.
+
+    Args:
+        examples: dataset directory.
+        trainer: a `TrainerConfig`.
+        test_clips: number of test clips, at most.
+    """
+    return configs.DatasetRun(
+        configs.DatasetConfig(
+            str(examples),
+            stride=trainer.stride,
+            skip_shorter=trainer.skip_shorter,
+            test_clips=test_clips,
+        ),
+        trainer.model,
+        trainer.training,
+    )
+
+
+def train(
+    examples, transform, folder, trainer, test_clips, hyperparameters=None
+):
+    """Pretrains into a run directory, or goes on with what is in it.
+
+    Args:
+        examples: dataset directory.
+        transform: folder of the transform.
+        folder: run directory to write, a `pathlib.Path`.
+        trainer: a `TrainerConfig`.
+        test_clips: number of test clips, at most.
+        hyperparameters: folder of what the Tuner found, or None.
+    """
+    if hyperparameters is not None:
+        best = read_json(pathlib.Path(hyperparameters) / _BEST)
+        trainer = with_choices(trainer, best["values"])
+    pretrain(
+        run_config(examples, trainer, test_clips),
+        folder,
+        resume=True,
+        frames=read_transform(transform),
+        encoder=trainer.warm_start and load_encoder(trainer.warm_start),
+    )
