@@ -78,12 +78,14 @@ def example_validator(
 
 
 def transform(
-    statistics: Input[Artifact], output: str, transform: Output[Artifact]
+    statistics: Input[Artifact],
+    trainer_settings: str,
+    transform: Output[Artifact],
 ):
     """How frames are scaled, fitted on the train split alone."""
     from pipelines.training import components
 
-    components.transform(statistics, output, transform)
+    components.transform(statistics, trainer_settings, transform)
 
 
 def tuner(
@@ -106,7 +108,6 @@ def trainer(
     transform: Input[Artifact],
     settings: str,
     warm_start_fingerprint: str,
-    test_clips: int,
     model: Output[Model],
     hyperparameters: Input[Artifact] = None,
 ):
@@ -118,7 +119,6 @@ def trainer(
         transform,
         settings,
         warm_start_fingerprint,
-        test_clips,
         model,
         hyperparameters,
     )
@@ -133,6 +133,7 @@ def resolver(model: Input[Model], saved_models: str, name: str) -> str:
 
 def evaluator(
     model: Input[Model],
+    examples: Input[Dataset],
     last_blessed: str,
     settings: str,
     evaluation: Output[Artifact],
@@ -140,7 +141,7 @@ def evaluator(
     """Whether the model is good enough, beside baselines and the last."""
     from pipelines.training import components
 
-    components.evaluator(model, last_blessed, settings, evaluation)
+    components.evaluator(model, examples, last_blessed, settings, evaluation)
 
 
 def fine_tuner(
@@ -249,7 +250,7 @@ def make_pipeline(config):
             transform,
             cluster.small,
             statistics=statistics,
-            output=config.trainer.model.output,
+            trainer_settings=trainer_settings,
         ).after(valid)
         learned_from = {
             "examples": examples,
@@ -271,7 +272,6 @@ def make_pipeline(config):
             **found,
             settings=trainer_settings,
             warm_start_fingerprint=warm_start_fingerprint,
-            test_clips=config.evaluator.clips,
         ).outputs["model"]
         last = step(
             resolver,
@@ -285,6 +285,7 @@ def make_pipeline(config):
             evaluator,
             cluster.models,
             model=model,
+            examples=examples,
             last_blessed=last.output,
             settings=evaluator_settings,
         ).outputs["evaluation"]

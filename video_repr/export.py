@@ -110,7 +110,9 @@ def _metrics(run, partial, model):
 
 def versions_of(directory):
     """The versions of an encoder, directories, the oldest first."""
-    versions = [p for p in directory.glob("*") if p.name.isdecimal()]
+    versions = [
+        p for p in directory.glob("*") if p.name.isdecimal() and p.is_dir()
+    ]
     return sorted(versions, key=lambda path: int(path.name))
 
 

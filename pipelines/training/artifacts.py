@@ -24,12 +24,15 @@ from video_repr.files import read_json
 from video_repr.files import write_json
 from video_repr.machine import made
 
-# Where the local runner wants artifacts, and what it wants to be told.
+# Where the local runner wants artifacts, what it wants to be told, its
+# process.
 ARTIFACTS = "VIDEO_REPR_ARTIFACTS"
 EVENTS = "VIDEO_REPR_EVENTS"
 RUNNER = "VIDEO_REPR_RUNNER"
+# What killed components have begun.
+UNFINISHED = ".unfinished-"
 
-_MADE = "made.json"
+_RECORD = "artifact.json"
 
 
 class AnomaliesError(RuntimeError):
@@ -40,7 +43,35 @@ _REFUSED = (InputError, AnomaliesError, DivergedError, FailureRateError)
 
 
 @contextlib.contextmanager
-def making(component, output, parameters=None, inputs=None, resumes=False):
+def telling(component):
+    """Tells the local runner that a component has started, or failed.
+
+    Raises:
+        SystemExit: for what is refused, after saying so in a sentence.
+    """
+    tell(component, "started")
+    if RUNNER in os.environ:
+        _end_with(int(os.environ[RUNNER]))
+    try:
+        yield
+    except _REFUSED as error:
+        tell(component, "failed", error=str(error))
+        print(f"{component}: {error}", flush=True)
+        sys.exit(1)
+    except BaseException as error:
+        tell(component, "failed", error=f"{type(error).__name__}: {error}")
+        raise
+
+
+@contextlib.contextmanager
+def making(
+    component,
+    output,
+    parameters=None,
+    inputs=None,
+    resumes=False,
+    known_by=None,
+):
     """A folder to write an artifact to.
 
     Args:
@@ -51,15 +82,17 @@ def making(component, output, parameters=None, inputs=None, resumes=False):
         resumes: whether what writes to the folder goes on with what it finds
             there, of a process that was killed with the same parameters and
             inputs.
+        known_by: function of the folder that returns a string by which the
+            artifact is known, where its bytes hold times; by its bytes when
+            None.
 
     Yields:
         An existing folder, a `pathlib.Path`.
 
     Raises:
-        SystemExit: for what is refused, after saying so in a sentence.
+        SystemExit: as `telling` does.
     """
-    began = time.time()
-    told = {
+    record = {
         "component": component,
         "parameters": parameters or {},
         "inputs": {
@@ -70,47 +103,41 @@ def making(component, output, parameters=None, inputs=None, resumes=False):
             for name, artifact in (inputs or {}).items()
         },
     }
-    tell(component, "started")
-    if RUNNER in os.environ:
-        _end_with(int(os.environ[RUNNER]))
     root = os.environ.get(ARTIFACTS)
     folder = pathlib.Path(root, component) if root else None
     beside = folder or pathlib.Path(output.path).parent
-    key = _hash(json.dumps(told, sort_keys=True))[:16]
-    unfinished = beside / f".unfinished-{key}"
-    if not resumes:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True, exist_ok=True)
-    try:
+    key = _hash(json.dumps(record, sort_keys=True))[:16]
+    with telling(component):
+        unfinished = beside / f"{UNFINISHED}{key}"
+        if not resumes:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True, exist_ok=True)
+        about = {**record, **made()}
         yield unfinished
-    except _REFUSED as error:
-        tell(component, "failed", error=str(error))
-        print(f"{component}: {error}", flush=True)
-        sys.exit(1)
-    except BaseException as error:
-        tell(component, "failed", error=f"{type(error).__name__}: {error}")
-        raise
-    about = {
-        **told,
-        **made(),
-        "seconds": round(time.time() - began, 1),
-        "fingerprint": fingerprint(unfinished),
-    }
-    write_json(unfinished / _MADE, about)
-    place = folder / about["fingerprint"][:16] if folder else output.path
-    place = pathlib.Path(place)
+        files = _files(unfinished)
+        about["fingerprint"] = (
+            _hash(known_by(unfinished)) if known_by else _of_files(files)
+        )
+        about["files"] = files
+        write_json(unfinished / _RECORD, about)
+        place = folder / about["fingerprint"][:16] if folder else output.path
+        _deliver(unfinished, pathlib.Path(place))
+        if folder:
+            output.uri = str(place)
+        output.metadata["fingerprint"] = about["fingerprint"]
+        told = {name: record[name] for name in ("parameters", "inputs")}
+        tell(component, "finished", uri=output.uri, **told)
+
+
+def _deliver(unfinished, place):
     if place.exists():
-        # The same was made before, or the same and is broken.
+        # The same as was made before, or what is left of it.
         aside = place.with_name(f".replaced-{uuid.uuid4().hex[:8]}")
         os.replace(place, aside)
         os.replace(unfinished, place)
         shutil.rmtree(aside)
     else:
         os.replace(unfinished, place)
-    if folder:
-        output.uri = str(place)
-    output.metadata["fingerprint"] = about["fingerprint"]
-    tell(component, "finished", uri=output.uri, seconds=about["seconds"])
 
 
 def _end_with(runner):
@@ -139,14 +166,8 @@ def tell(component, event, **about):
 
 
 def fingerprint(folder):
-    """SHA-256 of the names and bytes of an artifact's files."""
-    folder = pathlib.Path(folder)
-    lines = [
-        f"{path.relative_to(folder).as_posix()} {sha256(path)}"
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path != folder / _MADE
-    ]
-    return _hash("\n".join(lines))
+    """SHA-256 of the names and bytes of a folder's files."""
+    return _of_files(_files(pathlib.Path(folder)))
 
 
 def made_of(folder):
@@ -155,15 +176,46 @@ def made_of(folder):
     Raises:
         InputError: if it is missing or broken.
     """
-    return read_json(pathlib.Path(folder) / _MADE)
+    return read_json(pathlib.Path(folder) / _RECORD, dict)
 
 
 def is_whole(folder):
-    """Whether an artifact is as it was made."""
+    """Whether the files of an artifact are as they were written.
+
+    Others may have come, such as a page about a model.
+    """
     try:
-        return made_of(folder)["fingerprint"] == fingerprint(folder)
+        files = made_of(folder)["files"]
+        return all(
+            _is_as_written(pathlib.Path(folder, name), file)
+            for name, file in files.items()
+        )
     except (InputError, KeyError, OSError):
         return False
+
+
+def _is_as_written(path, file):
+    status = path.stat()
+    if status.st_size != file["bytes"]:
+        return False
+    # What was not touched need not be read.
+    return status.st_mtime_ns == file["time"] or sha256(path) == file["sha256"]
+
+
+def _files(folder):
+    return {
+        path.relative_to(folder).as_posix(): {
+            "bytes": path.stat().st_size,
+            "time": path.stat().st_mtime_ns,
+            "sha256": sha256(path),
+        }
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path != folder / _RECORD
+    }
+
+
+def _of_files(files):
+    return _hash("\n".join(f"{n} {f['sha256']}" for n, f in files.items()))
 
 
 def _hash(text):

@@ -6,8 +6,9 @@ Settings come as JSON: kfp's own numbers would all be floating point.
 import json
 import pathlib
 
-from pipelines.training.artifacts import made_of
 from pipelines.training.artifacts import making
+from pipelines.training.artifacts import tell
+from pipelines.training.artifacts import telling
 from pipelines.training.settings import EvaluatorConfig
 from pipelines.training.settings import ExampleValidatorConfig
 from pipelines.training.settings import FineTunerConfig
@@ -21,32 +22,41 @@ def example_gen(films, fingerprint, name, settings, beam_options, examples):
     """Films to a dataset directory, NAME/1 in the artifact."""
     from pipelines import patches
     from pipelines import percepts
+    from pipelines.engine import Engine
     from pipelines.job import Output
     from pipelines.training.config import ExampleGenConfig
 
     config = _read(settings, ExampleGenConfig)
+    options = tuple(json.loads(beam_options))
     parameters = {
         "films": films,
         "films_fingerprint": fingerprint,
         "settings": json.loads(settings),
     }
-    with making("ExampleGen", examples, parameters, resumes=True) as folder:
+
+    def make(root):
         output = Output(
-            str(folder / name / "1"),
+            f"{root}/{name}/1",
             max_failure_rate=config.max_failure_rate,
             validation=config.validation,
             test=config.test,
             shard_mb=config.shard_mb,
         )
-        if config.kind == "patches":
-            make = patches.Arguments(
-                config.input(films), output, config.patches, config.workers
-            )
-        else:
-            make = percepts.Arguments(
-                config.input(films), output, config.percepts, config.workers
-            )
-        make(tuple(json.loads(beam_options)))
+        kinds = {"patches": patches.Arguments, "percepts": percepts.Arguments}
+        how = getattr(config, config.kind)
+        run = kinds[config.kind](
+            config.input(films), output, how, config.workers
+        )
+        run(options)
+
+    if "://" in examples.uri and Engine(beam_options=options).runner:
+        # Workers elsewhere write to the bucket itself, whole or not at all.
+        with telling("ExampleGen"):
+            make(examples.uri)
+            examples.metadata["fingerprint"] = fingerprint
+        return
+    with making("ExampleGen", examples, parameters, resumes=True) as folder:
+        make(folder)
 
 
 def statistics_gen(examples, workers, statistics):
@@ -94,10 +104,11 @@ def example_validator(
         )
 
 
-def transform(statistics, output, transform):
+def transform(statistics, trainer_settings, transform):
     """How frames are scaled."""
     from pipelines.training.trainer import write_transform
 
+    output = _read(trainer_settings, TrainerConfig).model.output
     with making(
         "Transform", transform, {"output": output}, {"statistics": statistics}
     ) as f:
@@ -131,11 +142,11 @@ def trainer(
     transform,
     settings,
     warm_start_fingerprint,
-    test_clips,
     model,
     hyperparameters,
 ):
     """A run directory."""
+    from pipelines.training.trainer import known_by
     from pipelines.training.trainer import train
 
     inputs = {"examples": examples, "transform": transform}
@@ -147,41 +158,39 @@ def trainer(
         {
             "settings": json.loads(settings),
             "warm_start_fingerprint": warm_start_fingerprint,
-            "test_clips": test_clips,
         },
         inputs,
         resumes=True,
+        known_by=known_by,
     ) as f:
         train(
             dataset_of(examples.path),
             transform.path,
             f,
             _read(settings, TrainerConfig),
-            test_clips,
             hyperparameters and hyperparameters.path,
         )
 
 
 def resolver(model, saved_models, name):
     """The encoder that was blessed last, and its fingerprint, JSON."""
-    from pipelines.training.artifacts import tell
     from pipelines.training.evaluator import last_blessed
     from video_repr.data.dataset import sha256
 
-    tell("Resolver", "started")
-    found = last_blessed(saved_models, name, model.metadata["fingerprint"])
-    told = {}
-    if found is not None:
-        told = {
-            "path": str(found),
-            "fingerprint": sha256(found / "SHA256SUMS"),
-        }
-        print(f"Blessed last: {found}")
-    tell("Resolver", "finished", uri=told.get("path", "none"), seconds=0.0)
-    return json.dumps(told)
+    with telling("Resolver"):
+        found = last_blessed(saved_models, name, model.metadata["fingerprint"])
+        told = {}
+        if found is not None:
+            told = {
+                "path": str(found),
+                "fingerprint": sha256(found / "SHA256SUMS"),
+            }
+            print(f"Blessed last: {found}")
+        tell("Resolver", "finished", uri=told.get("path"))
+        return json.dumps(told)
 
 
-def evaluator(model, last_blessed, settings, evaluation):
+def evaluator(model, examples, last_blessed, settings, evaluation):
     """Whether the model is good enough."""
     from pipelines.training.evaluator import bless
 
@@ -191,9 +200,11 @@ def evaluator(model, last_blessed, settings, evaluation):
         "Evaluator",
         evaluation,
         {"settings": json.loads(settings), "last_blessed": last},
-        {"model": model},
+        {"model": model, "examples": examples},
     ) as f:
-        bless(model.path, f, config.thresholds, last.get("path"))
+        bless(
+            model.path, dataset_of(examples.path), f, config, last.get("path")
+        )
 
 
 def fine_tuner(model, examples, settings, classifier):
@@ -226,9 +237,6 @@ def pusher(model, evaluation, examples, saved_models, name, terms, pushed):
         lineage = {
             "examples": examples.metadata["fingerprint"],
             "evaluation": evaluation.metadata["fingerprint"],
-            "films_fingerprint": made_of(examples.path)["parameters"][
-                "films_fingerprint"
-            ],
         }
         directory = push(
             model.path,

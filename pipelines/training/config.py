@@ -2,15 +2,18 @@
 
 import dataclasses
 import pathlib
+import re
 import tomllib
 from typing import Literal
 
 from pipelines.arguments import Input
+from pipelines.job import Output
 from pipelines.training.settings import EvaluatorConfig
 from pipelines.training.settings import ExampleValidatorConfig
 from pipelines.training.settings import FineTunerConfig
 from pipelines.training.settings import TrainerConfig
 from pipelines.training.settings import TunerConfig
+from pipelines.training.settings import check_ranges
 from pipelines.training.settings import with_choice
 from pipelines.transforms.convnet import Percepts
 from pipelines.transforms.crop import Patches
@@ -51,6 +54,17 @@ class ExampleGenConfig:
     shard_mb: int = 64
     workers: int = 1
 
+    def __post_init__(self):
+        check_ranges(self, workers=(1, None))
+        # What is wrong with these is known there.
+        Output(
+            "name/1",
+            max_failure_rate=self.max_failure_rate,
+            validation=self.validation,
+            test=self.test,
+            shard_mb=self.shard_mb,
+        )
+
     def input(self, films):
         """The `Input` of a folder of films."""
         return Input(
@@ -79,6 +93,18 @@ class Resources:
     memory: str
     accelerator: str | None = None
     accelerators: int = 1
+
+    def __post_init__(self):
+        check_ranges(self, accelerators=(1, None))
+        for name, pattern, example in (
+            ("cpu", r"\d+(\.\d+)?|\d+m", "4"),
+            ("memory", r"\d+(\.\d+)?[KMGTPE]i?", "16G"),
+        ):
+            if not re.fullmatch(pattern, getattr(self, name)):
+                raise InputError(
+                    f"Expected {name} as {example!r}. Received: "
+                    f"{getattr(self, name)!r}"
+                )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,15 +163,23 @@ class PipelineConfig:
     cluster: ClusterConfig = ClusterConfig()
 
     def __post_init__(self):
-        _check_thresholds(self)
-        _check_space(self)
-        frames = self._clip_frames
-        needed = self.trainer.model.clip_frames
-        if frames is not None and frames < needed:
+        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", self.name, re.ASCII):
             raise InputError(
-                f"Expected clips of at least {needed} frames, as the model "
-                f"reads and predicts. Received: clip_frames {frames}"
+                "Expected a name of letters, digits, '.', '-' and '_'. "
+                f"Received: {self.name!r}"
             )
+        _check_thresholds(self)
+        self._check_frames(self.trainer)
+        for choice in self.tuner.space if self.tuner.trials else ():
+            for value in choice.values:
+                self._check_frames(
+                    with_choice(self.trainer, choice.name, value)
+                )
+            if choice.name == "model.units" and self.trainer.warm_start:
+                raise InputError(
+                    "Expected no model.units to tune with a warm_start, whose "
+                    f"weights have theirs. Received: {list(choice.values)}"
+                )
         if self.fine_tuner.enabled and not (
             self.example_gen.labels
             or self.example_gen.layout in ("ucf101", "hmdb51")
@@ -165,9 +199,14 @@ class PipelineConfig:
                 f"{self.example_gen.patches.crops}"
             )
 
-    @property
-    def _clip_frames(self):
-        return getattr(self.example_gen, self.example_gen.kind).clip_frames
+    def _check_frames(self, trainer):
+        frames = getattr(self.example_gen, self.example_gen.kind).clip_frames
+        needed = trainer.model.clip_frames
+        if frames is not None and frames < needed:
+            raise InputError(
+                f"Expected clips of at least {needed} frames, as the model "
+                f"reads and predicts. Received: clip_frames {frames}"
+            )
 
 
 def load(path, **values):
@@ -195,6 +234,10 @@ def load(path, **values):
 def _check_thresholds(config):
     model = config.trainer.model
     known = metric_names(model.output == "logistic")
+    made = config.example_gen
+    if made.kind == "percepts" or made.patches.size < 11:
+        # Of smaller frames there is none.
+        known = tuple(name for name in known if name != "ssim")
     for threshold in config.evaluator.thresholds:
         if threshold.metric not in known:
             raise InputError(
@@ -211,8 +254,3 @@ def _check_thresholds(config):
                 "Expected thresholds of the future beside others'. Received: "
                 f"{threshold.branch!r} of {threshold.of!r}"
             )
-
-
-def _check_space(config):
-    for choice in config.tuner.space:
-        with_choice(config.trainer, choice.name, choice.values[0])

@@ -1,5 +1,6 @@
 """Evaluator, FineTuner and Pusher: from a model to a blessed encoder."""
 
+import dataclasses
 import pathlib
 
 from video_repr import artefact
@@ -18,20 +19,29 @@ from video_repr.transfer.finetune import finetune
 _BLESSING = "blessing.json"
 
 
-def bless(model, folder, thresholds, last_blessed=None):
+def bless(model, examples, folder, config, last_blessed=None):
     """Measures a model, and says whether it is good enough.
 
     Writes evaluation.json and blessing.json.
 
     Args:
         model: run directory.
+        examples: dataset directory.
         folder: existing directory to write to, a `pathlib.Path`.
-        thresholds: `Threshold`s, all of which have to be met.
+        config: an `EvaluatorConfig`.
         last_blessed: export of the encoder that was blessed last, or None.
     """
     run = Run(pathlib.Path(model))
-    config, found = run.config(), run.model()
-    data = data_of(config)
+    learned, found = run.config(), run.model()
+    # Where the dataset lies now, and as many of its clips as are asked for.
+    data = data_of(
+        dataclasses.replace(
+            learned,
+            data=dataclasses.replace(
+                learned.data, path=str(examples), test_clips=config.clips
+            ),
+        )
+    )
     clips, mean_frame = data.test(), data.mean_frame()
     evaluation = {
         **evaluate(found, clips, mean_frame),
@@ -41,14 +51,14 @@ def bless(model, folder, thresholds, last_blessed=None):
     if last_blessed is not None:
         try:
             # In the values that the new model's LSTMs read.
-            last = Exported(last_blessed, config.model, found.encoder)
+            last = Exported(last_blessed, learned.model, found.encoder)
             of_last = evaluate(last, clips, mean_frame)["future"]
         except InputError as error:
             why = f"cannot be compared with {last_blessed}: {error}"
         evaluation["last_blessed"] = {"path": last_blessed, "future": of_last}
     checks = [
         check
-        for threshold in thresholds
+        for threshold in config.thresholds
         if threshold.of != "last_blessed" or last_blessed is not None
         for check in [_check(threshold, evaluation, of_last, why)]
     ]
@@ -106,9 +116,12 @@ def last_blessed(saved_models, name, model):
     """
     found = None
     for directory in versions_of(pathlib.Path(saved_models) / name):
-        if made_of_model(directory) == model:
+        of = made_of_model(directory)
+        if of == model:
             break
-        found = directory
+        if of is not None:
+            # Others were exported by hand, and not blessed.
+            found = directory
     return found
 
 

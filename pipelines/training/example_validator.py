@@ -127,7 +127,7 @@ def within(told, config, shares):
         if counted["still"] > config.constant_clips * counted["clips"]:
             yield (
                 f"{split}: {counted['still']} of {counted['clips']} clips "
-                "stand still, all of their frames are the same"
+                "stand still: hardly a value of them changes"
             )
     if shares is not None:
         yield from _sizes(splits, shares)
@@ -175,7 +175,12 @@ def _sizes(splits, shares):
         found = groups.get(split, 0)
         # Four standard deviations of a draw, and one group where they are few.
         spread = 4 * math.sqrt(total * share * (1 - share)) + 1
-        if abs(found - total * share) > spread:
+        if share and not found:
+            yield (
+                f"{split}: none of {total} groups, where {share:.0%} are "
+                "meant; take more films or a larger share"
+            )
+        elif abs(found - total * share) > spread:
             yield (
                 f"{split}: {found} of {total} groups, where {share:.0%} are "
                 "meant; have splits been swapped?"

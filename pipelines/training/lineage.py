@@ -1,10 +1,8 @@
 """What became of a run of the training pipeline, and what was made of what."""
 
-import contextlib
 import os
 import pathlib
 
-from pipelines.training import artifacts
 from video_repr.errors import InputError
 from video_repr.files import read_json
 
@@ -26,7 +24,12 @@ def read_run(path):
                 f"Expected a pipeline's directory with runs. Received: {path}"
             )
         path = files[-1]
-    return read_json(path)
+    run = read_json(path, dict)
+    if not {"name", "status", "started", "seconds", "tasks"} <= set(run):
+        raise InputError(
+            f"Expected the file of a pipeline's run. Received: {path}"
+        )
+    return run
 
 
 def in_words(run):
@@ -45,21 +48,16 @@ def in_words(run):
     names = {}
     for task in run["tasks"]:
         uri, component = task.get("uri"), task["component"]
-        about = {}
-        with contextlib.suppress(InputError):
-            about = artifacts.made_of(uri) if uri else {}
-        seconds = about.get("seconds", task.get("seconds"))
-        lines.append(
-            f"{component:<18}{task['status']:<8}"
-            + (f"{seconds:>8.1f} s" if seconds is not None else " " * 10)
-            + f"  {_short(uri)}"
-        )
+        seconds = f"{task['seconds']:.1f} s" if "seconds" in task else ""
+        line = f"{component:<18}{task['status']:<8}{seconds:>10}  {_short(uri)}"
+        lines.append(line.rstrip())
         names[uri] = component
-        for name, given in about.get("inputs", {}).items():
+        if "films" in task.get("parameters", {}):
+            lines.append(f"    films: {_short(task['parameters']['films'])}")
+        for name, given in task.get("inputs", {}).items():
             of = names.get(given["uri"], "an earlier run")
             lines.append(f"    {name}: {_short(given['uri'])} of {of}")
-        if "error" in task:
-            lines += [f"    {line}" for line in task["error"].splitlines()]
+        lines += [f"    {e}" for e in task.get("error", "").splitlines()]
     return "\n".join(lines)
 
 

@@ -15,15 +15,17 @@ import os
 import pathlib
 import shutil
 import time
+import uuid
 
-from pipelines.sources import Sources
 from pipelines.training import artifacts
+from pipelines.training.lineage import read_run
 from pipelines.training.watching import Watch
 from pipelines.training_pipeline import make_pipeline
 from pipelines.transforms import decode
+from video_repr import artefact
 from video_repr.errors import InputError
 from video_repr.errors import PipelineError
-from video_repr.files import read_json
+from video_repr.export import versions_of
 from video_repr.files import write_json
 
 
@@ -53,6 +55,11 @@ def run_pipeline(config, root, beam_options=()):
         )
     root = pathlib.Path(root).absolute()
     (root / "runs").mkdir(parents=True, exist_ok=True)
+    # Found broken now rather than after the training.
+    for directory in versions_of(
+        pathlib.Path(config.saved_models, config.name)
+    ):
+        artefact.check(directory)
     with _alone(root):
         return _run(config, root, sources, beam_options)
 
@@ -77,10 +84,10 @@ def _run(config, root, sources, beam_options):
     now = datetime.datetime.now(datetime.UTC)
     file = root / "runs" / f"{now:%Y%m%dT%H%M%S.%f}.json"
     films = config.films
-    watch = Watch(root, file.with_suffix(".log"))
+    status = "unfinished"
     began = time.monotonic()
 
-    def write(status):
+    def write():
         write_json(
             file,
             {
@@ -94,27 +101,29 @@ def _run(config, root, sources, beam_options):
         )
 
     print(f"What the components print is in {file.with_suffix('.log')}")
-    # As it stays if it is killed.
-    status = "unfinished"
-    write(status)
+    # What there is of it stays if it is killed.
+    watch = Watch(root, file.with_suffix(".log"), write)
+    write()
     try:
         with watch.running():
             make_pipeline(config)(
                 films=os.path.abspath(films)
                 if os.path.exists(films)
                 else films,
-                films_fingerprint=_fingerprint(sources),
+                films_fingerprint=_fingerprint(sources, config.example_gen),
                 saved_models=os.path.abspath(config.saved_models),
-                previous_statistics=_statistics_before(root) or "",
+                previous_statistics=_statistics_before(root, config) or "",
                 warm_start_fingerprint=_of_path(config.trainer.warm_start),
                 beam_options=json.dumps(list(beam_options)),
             )
         status = "succeeded"
+        for folder in _unfinished(root):
+            shutil.rmtree(folder)
     except PipelineError:
         status = "failed"
         raise
     finally:
-        write(status)
+        write()
     return file
 
 
@@ -143,33 +152,52 @@ def _check_readable(sources):
 
 
 def _remove_altered(root):
-    """Forgets artifacts that are not as they were made, and half-made ones.
+    """Puts aside what is not as it was made, and removes what is half-made.
 
-    Unfinished ones of components that can go on are kept.
+    But for what ExampleGen and Trainer have begun: they go on with it.
     """
-    for folder in sorted((root / "artifacts").glob("*/*")):
-        if folder.name.startswith(".replaced"):
+    for folder in _unfinished(root):
+        if folder.parent.name not in ("ExampleGen", "Trainer"):
             shutil.rmtree(folder)
-        elif not folder.name.startswith(".") and not artifacts.is_whole(folder):
-            print(f"{folder} is not as it was made, and is made again.")
-            shutil.rmtree(folder)
+    for folder in sorted((root / "artifacts").glob("*/[!.]*")):
+        if not artifacts.is_whole(folder):
+            aside = folder.with_name(f".altered-{uuid.uuid4().hex[:8]}")
+            os.replace(folder, aside)
+            print(
+                f"{folder} is not as it was made, and is made again; as it "
+                f"was found it is {aside}"
+            )
+    for folder in (root / "artifacts").glob("*/.replaced-*"):
+        shutil.rmtree(folder)
 
 
-def _statistics_before(root):
-    """The statistics of the last run that succeeded, if there is one."""
+def _unfinished(root):
+    return list((root / "artifacts").glob(f"*/{artifacts.UNFINISHED}*"))
+
+
+def _statistics_before(root, config):
+    """The statistics of the last run that succeeded, if there is one.
+
+    Of the same name and settings of ExampleGen: others are meant to differ.
+    """
+    if not config.example_validator.beside_previous:
+        return None
+    wanted = json.loads(json.dumps(dataclasses.asdict(config.example_gen)))
     for file in sorted(root.glob("runs/*.json"), reverse=True):
-        run = read_json(file)
+        run = read_run(file)
+        if (run["name"], run["status"]) != (config.name, "succeeded"):
+            continue
+        if run["config"]["example_gen"] != wanted:
+            continue
         for task in run["tasks"]:
-            if (
-                run["status"] == "succeeded"
-                and task["component"] == "StatisticsGen"
-                and os.path.isdir(task["uri"])
+            if task["component"] == "StatisticsGen" and os.path.isdir(
+                task["uri"]
             ):
                 return task["uri"]
     return None
 
 
-def _fingerprint(sources: Sources):
+def _fingerprint(sources, example_gen):
     """SHA-256 of what is read: names, groups, labels, bytes."""
     lines = []
     for source in sources.sources:
@@ -180,7 +208,12 @@ def _fingerprint(sources: Sources):
             about = {"error": str(error)}
         if source.pictures:
             about = {"sha256": artifacts.fingerprint(source.path)}
-        lines.append(f"{source.to_line()} {json.dumps(about)}")
+        # Not where it lies.
+        known = dataclasses.asdict(source) | about
+        del known["path"]
+        lines.append(json.dumps(known, sort_keys=True))
+    if example_gen.kind == "percepts":
+        lines.append(json.dumps(sorted(example_gen.percepts.sums().values())))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

@@ -1,6 +1,7 @@
 """What the components depend on that need no Beam, and start sooner so."""
 
 import dataclasses
+import math
 from typing import Literal
 
 from video_repr import configs
@@ -8,10 +9,17 @@ from video_repr.errors import InputError
 from video_repr.transfer.finetune import FinetuneConfig
 
 
-def _check(config, **ranges):
+def check_ranges(config, **ranges):
+    """Refuses numbers of a dataclass outside of (lowest, highest or None).
+
+    Raises:
+        InputError: naming the field.
+    """
     for name, (low, high) in ranges.items():
         value = getattr(config, name)
-        if value < low or (high is not None and value > high):
+        if not math.isfinite(value) or not (
+            low <= value <= (math.inf if high is None else high)
+        ):
             limits = f"at least {low}" if high is None else f"{low} to {high}"
             raise InputError(f"Expected {name} of {limits}. Received: {value}")
 
@@ -27,16 +35,20 @@ class ExampleValidatorConfig:
         clips_lost: share of the clips of a split that may be fewer than in
             the run before.
         constant_clips: share of the clips of a split that may stand still.
+        beside_previous: whether to compare with the run before that had the
+            same name and the same settings of ExampleGen; false takes what
+            has changed for good.
     """
 
     mean_drift: float = 0.5
     std_drift: float = 1.5
     clips_lost: float = 0.3
     constant_clips: float = 0.05
+    beside_previous: bool = True
 
     def __post_init__(self):
-        _check(self, mean_drift=(0, None), std_drift=(1, None))
-        _check(self, clips_lost=(0, 1), constant_clips=(0, 1))
+        check_ranges(self, mean_drift=(0, None), std_drift=(1, None))
+        check_ranges(self, clips_lost=(0, 1), constant_clips=(0, 1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +63,14 @@ class Choice:
 
     name: str
     values: tuple[int | float | str, ...]
+
+    def __post_init__(self):
+        if not self.values or self.name == "training.epochs":
+            raise InputError(
+                "Expected values of a setting other than training.epochs, "
+                "which the Tuner has its own of. Received: "
+                f"{self.name!r}, {list(self.values)}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +92,9 @@ class TunerConfig:
     seed: int = 0
 
     def __post_init__(self):
-        _check(self, trials=(0, None), epochs=(1, None), seed=(0, None))
+        check_ranges(self, trials=(0, None), epochs=(1, None), seed=(0, None))
+        if self.trials and not self.space:
+            raise InputError("Expected a space to tune in. Received: none")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +119,14 @@ class TrainerConfig:
     stride: int = 8
     skip_shorter: bool = False
     warm_start: str | None = None
+
+    def __post_init__(self):
+        # What is wrong with these is known there.
+        configs.DatasetRun(
+            configs.DatasetConfig("", stride=self.stride),
+            self.model,
+            self.training,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,6 +156,12 @@ class Threshold:
                 f"{self.metric!r}. Received: "
                 + ("neither" if self.at_most is None else "both")
             )
+        asked = self.at_least if self.at_most is None else self.at_most
+        if not math.isfinite(asked):
+            raise InputError(
+                f"Expected a number for the threshold of {self.metric!r}. "
+                f"Received: {asked}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,7 +180,12 @@ class EvaluatorConfig:
     )
 
     def __post_init__(self):
-        _check(self, clips=(1, None))
+        check_ranges(self, clips=(1, None))
+        if not self.thresholds:
+            raise InputError(
+                "Expected at least one threshold, without which every model "
+                "would be blessed. Received: none"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,6 +205,11 @@ class FineTunerConfig:
     classifier: FinetuneConfig = dataclasses.field(
         default_factory=FinetuneConfig
     )
+
+    def __post_init__(self):
+        check_ranges(self, seed=(0, None))
+        if self.per_class != "all":
+            check_ranges(self, per_class=(1, None))
 
 
 def with_choice(trainer, name, value):

@@ -20,6 +20,9 @@ from video_repr.errors import InputError
 from video_repr.files import read_json
 from video_repr.files import write_json
 
+# Of still pictures through a film's codec, of 255.
+_NOISE = 2
+
 
 def write_statistics(examples, folder, workers=1):
     """Counts the records of a dataset.
@@ -88,7 +91,8 @@ class Counts:
             dataset's frame shape.
         nan: number of values that are not a number.
         infinite: number of values that are infinite.
-        still: number of clips whose frames are all the same.
+        still: number of clips of which no value changes, pixels by more than
+            the noise of a codec.
         frames: least and greatest number of frames of a clip.
         groups: names of the groups.
         labels: number of clips of each class, by its index.
@@ -135,7 +139,7 @@ class Counts:
         finite = np.isfinite(clip)
         self.nan += int(np.isnan(clip).sum())
         self.infinite += int((~finite).sum()) - int(np.isnan(clip).sum())
-        self.still += bool((clip == clip[:1]).all())
+        self.still += _stands_still(clip)
         low, high = self.frames or (len(clip), len(clip))
         self.frames = min(low, len(clip)), max(high, len(clip))
         shape = features.frame_shape
@@ -180,6 +184,13 @@ class Counts:
                 "moments": self.moments.to_dict(),
             }
         return values
+
+
+def _stands_still(clip):
+    if len(clip) == 1:
+        return False
+    most = clip.max(axis=0) - clip.min(axis=0)
+    return bool((most <= (_NOISE if clip.dtype == np.uint8 else 0)).all())
 
 
 @functools.cache

@@ -1,8 +1,11 @@
 """Transform, Tuner and Trainer: from records to a model."""
 
 import dataclasses
+import hashlib
 import pathlib
 import shutil
+
+import numpy as np
 
 from pipelines.training.readers import read_statistics
 from pipelines.training.settings import with_choice
@@ -11,13 +14,14 @@ from video_repr.configs.data import Frames
 from video_repr.errors import extra
 from video_repr.files import read_json
 from video_repr.files import write_json
+from video_repr.runs import Run
 from video_repr.training import pretrain
 from video_repr.transfer.encoders import load_encoder
 
 _TRANSFORM = "transform.json"
 _BEST = "hyperparameters.json"
-# Of a trial nobody reads the test clips' numbers.
-_FEW = 8
+# The Evaluator measures, on as many as are asked for.
+_TEST_CLIPS = 100
 
 
 def write_transform(statistics, folder, output):
@@ -84,12 +88,13 @@ def tune(examples, transform, folder, trainer, tuner):
                 )
                 for choice in tuner.space
             }
-            config = run_config(examples, with_choices(trainer, values), _FEW)
+            config = run_config(examples, with_choices(trainer, values))
             short = dataclasses.replace(config.training, epochs=tuner.epochs)
             run = pretrain(
                 dataclasses.replace(config, training=short),
                 scratch / trial.trial_id,
                 frames=read_transform(transform),
+                encoder=_first_encoder(trainer),
             )
             loss = min(line["val_loss"] for line in run.metrics())
             found.append({"values": values, "val_loss": loss})
@@ -115,29 +120,26 @@ def with_choices(trainer, values):
     return trainer
 
 
-def run_config(examples, trainer, test_clips):
+def run_config(examples, trainer):
     """The config of a run on a dataset.
 
     Args:
         examples: dataset directory.
         trainer: a `TrainerConfig`.
-        test_clips: number of test clips, at most.
     """
     return configs.DatasetRun(
         configs.DatasetConfig(
             str(examples),
             stride=trainer.stride,
             skip_shorter=trainer.skip_shorter,
-            test_clips=test_clips,
+            test_clips=_TEST_CLIPS,
         ),
         trainer.model,
         trainer.training,
     )
 
 
-def train(
-    examples, transform, folder, trainer, test_clips, hyperparameters=None
-):
+def train(examples, transform, folder, trainer, hyperparameters=None):
     """Pretrains into a run directory, or goes on with what is in it.
 
     Args:
@@ -145,16 +147,28 @@ def train(
         transform: folder of the transform.
         folder: run directory to write, a `pathlib.Path`.
         trainer: a `TrainerConfig`.
-        test_clips: number of test clips, at most.
         hyperparameters: folder of what the Tuner found, or None.
     """
     if hyperparameters is not None:
         best = read_json(pathlib.Path(hyperparameters) / _BEST)
         trainer = with_choices(trainer, best["values"])
     pretrain(
-        run_config(examples, trainer, test_clips),
+        run_config(examples, trainer),
         folder,
         resume=True,
         frames=read_transform(transform),
-        encoder=trainer.warm_start and load_encoder(trainer.warm_start),
+        encoder=_first_encoder(trainer),
     )
+
+
+def _first_encoder(trainer):
+    return load_encoder(trainer.warm_start) if trainer.warm_start else None
+
+
+def known_by(folder):
+    """A run by its config and weights: other files of it hold times."""
+    run = Run(pathlib.Path(folder))
+    digest = hashlib.sha256(run.config_file.read_bytes())
+    for weights in run.model().get_weights():
+        digest.update(np.ascontiguousarray(weights).tobytes())
+    return digest.hexdigest()

@@ -9,6 +9,7 @@ import re
 import sys
 import tempfile
 import threading
+import time
 import warnings
 
 from kfp import local
@@ -28,12 +29,15 @@ class Watch:
     Args:
         root: directory of the artifacts, a `pathlib.Path`.
         log: file for what the components print.
+        changed: called without arguments when there is something new.
     """
 
-    def __init__(self, root, log):
-        self._root, self._log = root, log
+    def __init__(self, root, log, changed):
+        self._root, self._log, self._changed = root, log, changed
         self._tasks = {}
         self._read = 0
+        # When what runs now began to start.
+        self._since = time.time()
         # The runner replaces `print`, and its output goes to the log.
         self._screen = sys.stdout
 
@@ -81,7 +85,7 @@ class Watch:
             except RuntimeError as error:
                 raise PipelineError(
                     f"{self._failure(error)}\nWhat was done before is kept: "
-                    "the same command goes on from there."
+                    "the same command goes on from there when this is mended."
                 ) from error
 
     def _failure(self, error):
@@ -116,20 +120,19 @@ class Watch:
             whole = file.read().rpartition("\n")
             self._read += len("".join(whole[:2]).encode())
         for told in map(json.loads, whole[0].splitlines()):
-            component, event = told["component"], told["event"]
+            component, event = told.pop("component"), told.pop("event")
             if event == "started":
                 # What is killed tells no more.
                 self._set(component, status="failed")
                 self._say(f"{component:<18}")
             elif event == "finished":
-                del self._tasks[component]["status"]
+                # The start of its process is most of what a small one takes.
+                seconds = told.pop("time") - self._since
+                self._since += seconds
                 self._set(
-                    component,
-                    status="made",
-                    uri=told["uri"],
-                    seconds=told["seconds"],
+                    component, status="made", seconds=round(seconds, 1), **told
                 )
-                self._say(f"{told['seconds']:>8.1f} s\n")
+                self._say(f"{seconds:>8.1f} s\n")
             else:
                 self._set(component, error=told["error"])
                 self._say("  failed\n")
@@ -138,19 +141,28 @@ class Watch:
         found = _CACHED.search(message)
         if not found:
             return
-        (entry,) = (self._root / "cache").glob(f"{found[2]}*.json")
-        uris = [
-            output["uri"]
-            for output in read_json(entry).values()
-            if isinstance(output, dict)
-        ]
         component = component_name(found[1].replace("-", "_"))
-        self._set(component, status="cached", uri=uris[0])
+        self._set(component, status="cached", **self._cached(found[2]))
+        self._since = time.time()
         self._say(f"{component:<18}  cached\n")
+
+    def _cached(self, key):
+        """What the artifact of a cached task says of itself."""
+        for entry in (self._root / "cache").glob(f"{key}*.json"):
+            for output in read_json(entry).values():
+                if isinstance(output, dict):
+                    made = artifacts.made_of(output["uri"])
+                    told = ("parameters", "inputs")
+                    return {
+                        "uri": output["uri"],
+                        **{name: made[name] for name in told},
+                    }
+        return {"uri": None}
 
     def _set(self, component, **values):
         task = self._tasks.setdefault(component, {"component": component})
         task.update(values)
+        self._changed()
 
     def _say(self, text):
         self._screen.write(text)

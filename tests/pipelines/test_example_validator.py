@@ -240,6 +240,16 @@ def test_splits_of_other_sizes_than_meant(rng, tmp_path):
     assert "have splits been swapped?" in told
 
 
+def test_a_split_without_clips(rng, tmp_path):
+    dataset = write_percepts(rng, tmp_path)
+    info = json.loads((dataset / "info.json").read_text())
+    del info["splits"]["validation"]
+    info["shards"] = [s for s in info["shards"] if s["split"] != "validation"]
+    (dataset / "info.json").write_text(json.dumps(info))
+    (line,) = check(dataset, tmp_path)
+    assert "validation: none of 12 groups, where 25% are meant" in line
+
+
 def test_a_group_in_two_splits(dataset, tmp_path):
     def leak(records):
         records["test"].append(records["train"][0])

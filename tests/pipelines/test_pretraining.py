@@ -238,4 +238,5 @@ def test_frames_are_scaled_by_what_is_given(percepts, tmp_path):
     frames = configs.data.Frames.fitted("linear", (6,), [2.0], [4.0])
     run = pretrain(config, tmp_path / "run", frames=frames)
     encoder = run.model().encoder
-    assert (encoder.offset, encoder.scale) == ((2.0,), (0.25,))
+    assert tuple(encoder.offset) == (2.0,)
+    assert tuple(encoder.scale) == (0.25,)

@@ -1,6 +1,7 @@
 """What a run depends on. A run is a function of its config."""
 
 import dataclasses
+import types
 import typing
 from typing import Literal
 
@@ -254,8 +255,8 @@ def from_dict(values, of=Config, where="config", defaults=False):
     data = values.get("data")
     if of is Config and isinstance(data, dict) and "path" in data:
         of = DatasetRun
-    types = typing.get_type_hints(of)
-    unknown = set(values) - set(types)
+    kinds = typing.get_type_hints(of)
+    unknown = set(values) - set(kinds)
     missing = {
         field.name
         for field in dataclasses.fields(of)
@@ -263,12 +264,12 @@ def from_dict(values, of=Config, where="config", defaults=False):
     }
     if unknown or missing:
         raise InputError(
-            f"Expected the fields {', '.join(types)} in {where}. Received: "
+            f"Expected the fields {', '.join(kinds)} in {where}. Received: "
             f"unknown {sorted(unknown)}, missing {sorted(missing)}"
         )
     return of(
         **{
-            name: _typed(value, types[name], f"{where}.{name}", defaults)
+            name: _typed(value, kinds[name], f"{where}.{name}", defaults)
             for name, value in values.items()
         }
     )
@@ -318,4 +319,6 @@ def _is_a(value, kind):
 def _in_words(expected):
     if typing.get_origin(expected) is Literal:
         return "one of " + ", ".join(map(repr, typing.get_args(expected)))
+    if typing.get_origin(expected) in (typing.Union, types.UnionType):
+        return " or ".join(map(_in_words, typing.get_args(expected)))
     return getattr(expected, "__name__", str(expected))
