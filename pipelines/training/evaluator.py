@@ -57,10 +57,9 @@ def bless(model, examples, folder, config, last_blessed=None):
             why = f"cannot be compared with {last_blessed}: {error}"
         evaluation["last_blessed"] = {"path": last_blessed, "future": of_last}
     checks = [
-        check
+        _check(threshold, evaluation, of_last, why)
         for threshold in config.thresholds
         if threshold.of != "last_blessed" or last_blessed is not None
-        for check in [_check(threshold, evaluation, of_last, why)]
     ]
     write_json(folder / "evaluation.json", evaluation)
     blessed = all(check["met"] for check in checks)
