@@ -128,9 +128,14 @@ def inside(home, monkeypatch):
     monkeypatch.chdir(home)
 
 
-def write(home, more="", change=("", "")):
+def write(home, *changes, more=""):
+    """Writes the config, with other words in the place of some."""
+    text = TINY
+    for before, after in changes:
+        assert before in text
+        text = text.replace(before, after)
     path = home / "tiny.toml"
-    path.write_text(TINY.replace(*change) + more)
+    path.write_text(text + more)
     return path
 
 
@@ -202,15 +207,22 @@ def killed(home):
     In the order in which kfp takes them; Resolver, which writes no artifact,
     aside.
     """
-    runs = {}
+    runs, again = {}, set()
     with contextlib.chdir(home):
         while len(runs) < len(CHAIN) - 1:
             with Killer("pipeline", set(runs)) as killer:
                 found = run()
-            assert killer.victim, f"all but {sorted(runs)} came through"
+            if killer.victim is None:
+                # Some were too quick for it: once more.
+                quick = {*CHAIN} - {*runs, "Resolver"}
+                assert not quick & again, f"{quick} came through twice"
+                again |= quick
+                for name in quick:
+                    shutil.rmtree(pathlib.Path("pipeline/artifacts", name))
+                continue
             folder = pathlib.Path("pipeline/artifacts", killer.victim)
             runs[killer.victim] = found, list(folder.glob("[!.]*"))
-    return runs
+    return runs, again
 
 
 @pytest.fixture(scope="module")
@@ -224,6 +236,7 @@ def first(home, killed):
 @pytest.mark.slow
 def test_killed_at_any_component(killed, first):
     """Its artifact is absent, and the next run goes on from there."""
+    killed, again = killed
     for victim, (found, left) in killed.items():
         assert found["status"] == "failed"
         *done, last = found["tasks"]
@@ -244,7 +257,7 @@ def test_killed_at_any_component(killed, first):
         component
         for found, _ in [*killed.values(), (first, [])]
         for component, status in states(found).items()
-        if status == "made" and component not in NEVER_CACHED
+        if status == "made" and component not in NEVER_CACHED | again
     ]
     assert len(times) == len(set(times))
     # Of what the kills left, nothing remains.
@@ -312,7 +325,12 @@ def test_a_worse_model_is_not_blessed(first, home, capsys):
     schema.write_text(text + "\n")
     try:
         # Predictions far off, by as many standard deviations.
-        write(home, change=("output_bias = 0.0", "output_bias = 5.0"))
+        write(
+            home,
+            ("output_bias = 0.0", "output_bias = 5.0"),
+            ("trials = 2", "trials = 0"),
+            ("enabled = true", "enabled = false"),
+        )
         other = run()
     finally:
         write(home)
@@ -385,7 +403,7 @@ def test_a_runner_that_is_killed(first):
 
 
 def test_a_component_that_refuses_says_why(first, home, capsys):
-    write(home, change=("mean_drift = 2.0", "mean_drift = 0.0"))
+    write(home, ("mean_drift = 2.0", "mean_drift = 0.0"))
     try:
         code = cli.main(["pipeline", "run", "tiny.toml"])
     finally:
@@ -434,7 +452,7 @@ def test_what_is_refused_before_anything_runs(home, capsys, change, message):
     for folder in ("empty", "broken/a"):
         (home / folder).mkdir(parents=True, exist_ok=True)
     (home / "broken" / "a" / "film.mp4").write_bytes(b"no film")
-    write(home, change=change)
+    write(home, change)
     try:
         code = cli.main(["pipeline", "run", "tiny.toml", "--root", "never"])
     finally:
@@ -448,7 +466,7 @@ def test_clusters_and_encoders_that_are_refused(home):
     path = write(home, more="[cluster.small]\ncpu = 'lots'\nmemory = '4G'\n")
     with pytest.raises(InputError, match="cpu as '4'"):
         load(path)
-    config = load(write(home, change=("trials = 2", "trials = 0")))
+    config = load(write(home, ("trials = 2", "trials = 0")))
     trainer = dataclasses.replace(config.trainer, warm_start="no")
     config = dataclasses.replace(config, trainer=trainer)
     with pytest.raises(InputError, match="'no', which does not exist"):
@@ -477,16 +495,16 @@ def test_a_broken_version_is_found_before_anything_runs(first, tmp_path):
 
 
 def test_optional_components_that_are_refused(home):
-    path = write(home, change=("labels = true", "labels = false"))
+    path = write(home, ("labels = true", "labels = false"))
     with pytest.raises(InputError, match=r"example_gen\.labels"):
         load(path)
-    path = write(home, change=("grey = true", "crops = 2"))
+    path = write(home, ("grey = true", "crops = 2"))
     with pytest.raises(InputError, match="crops 2"):
         load(path)
-    path = write(home, change=("model.units", "model.unit"))
+    path = write(home, ("model.units", "model.unit"))
     with pytest.raises(InputError, match=r"'model\.unit'"):
         load(path)
-    path = write(home, change=("[5, 7]", '["many"]'))
+    path = write(home, ("[5, 7]", '["many"]'))
     with pytest.raises(InputError, match="units to be"):
         load(path)
     write(home)
