@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import sys
-import threading
 import time
 from typing import Annotated
 
@@ -19,6 +18,7 @@ from apache_beam.io.filesystems import FileSystems
 from pipelines import directory
 from pipelines.engine import Engine
 from pipelines.flags import named
+from pipelines.looking import looking
 from pipelines.sources import Source
 from pipelines.sources import Sources
 from pipelines.transforms import write
@@ -379,12 +379,11 @@ def _shards(summaries, splits, shard_mb):
 @contextlib.contextmanager
 def _progress(staging, done, total):
     """A live line of what is done, or now and then one without a terminal."""
-    ended = threading.Event()
     seen, frames, failed = set(done), 0, 0
     started = time.monotonic()
     live = sys.stderr.isatty()
 
-    def look(last=False):
+    def look():
         nonlocal frames, failed
         for name in _names(staging, "parts", ".json") - seen:
             seen.add(name)
@@ -398,21 +397,16 @@ def _progress(staging, done, total):
             f"{len(seen):,} of {total:,} videos   {frames:,} frames   "
             f"{failed:,} failed   {frames / seconds:,.0f} frames/s"
         )
-        end = "\r" if live and not last else "\n"
+        end = "\r" if live else "\n"
         print(line, end=end, file=sys.stderr, flush=True)
 
-    def watch():
-        while not ended.wait(_SECONDS_BETWEEN_LINES * (1 if live else 15)):
-            look()
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
     try:
-        yield
+        with looking(look, _SECONDS_BETWEEN_LINES * (1 if live else 15)):
+            yield
     finally:
-        ended.set()
-        thread.join()
-        look(last=True)
+        if live:
+            # The last line stays.
+            print(file=sys.stderr)
 
 
 def _names(path, folder=None, ending=""):

@@ -1,6 +1,7 @@
 """Watching kfp's local runner: what runs, what is taken from its cache."""
 
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -8,12 +9,12 @@ import pathlib
 import re
 import sys
 import tempfile
-import threading
 import time
 import warnings
 
 from kfp import local
 
+from pipelines.looking import looking
 from pipelines.training import artifacts
 from pipelines.training_pipeline import component_name
 from video_repr.errors import PipelineError
@@ -74,7 +75,10 @@ class Watch:
                         }
                     ),
                     _Ears(self._hear),
-                    self._looking(events),
+                    looking(
+                        functools.partial(self._look, events),
+                        _SECONDS_BETWEEN_LOOKS,
+                    ),
                     open(self._log, "w", buffering=1) as log,
                     contextlib.redirect_stdout(log),
                     warnings.catch_warnings(),
@@ -94,23 +98,6 @@ class Watch:
                 why = task.get("error") or "it was killed"
                 return f"{task['component']} failed: {why}"
         return re.sub(r"\x1b\[[\d;]*m", "", str(error))
-
-    @contextlib.contextmanager
-    def _looking(self, events):
-        ended = threading.Event()
-
-        def look():
-            while not ended.wait(_SECONDS_BETWEEN_LOOKS):
-                self._look(events)
-
-        thread = threading.Thread(target=look, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
-            self._look(events)
 
     def _look(self, events):
         """Reads what components have told since the last look."""

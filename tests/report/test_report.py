@@ -168,7 +168,7 @@ def test_other_outputs_have_other_metrics(tmp_path):
     run = pretrain(config, tmp_path / "run<b>")
     page = tmp_path / "page.html"
     found = sections(
-        Subject(run),
+        Subject.of(run),
         {
             "Numbers": results.metrics,
             "Out of domain": out_of_domain.out_of_domain,

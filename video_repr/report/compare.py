@@ -46,10 +46,8 @@ def compare_runs(runs, path):
                 f"{run}, of classifiers; see video-repr report"
             )
     subjects = dict(
-        zip(_labels(places), (Subject(Run(p)) for p in places), strict=True)
+        zip(_labels(places), (Subject.of(Run(p)) for p in places), strict=True)
     )
-    for subject in subjects.values():
-        subject.config  # noqa: B018
     check_page(path)
     write_page(
         path,

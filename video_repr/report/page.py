@@ -11,6 +11,7 @@ import numpy as np
 from video_repr.errors import InputError
 from video_repr.errors import extra
 from video_repr.files import whole_file
+from video_repr.visualization.strips import as_uint8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +147,7 @@ def animation(rows, labels, alt, caption, gap=4):
     """
     with extra("report"):
         from PIL import Image
-    clips = np.stack([_as_uint8(row) for row in rows])
+    clips = np.stack([as_uint8(row) for row in rows])
     down, across, time, height, width = clips.shape[:5]
     frame = (down * (height + gap) - gap, across * (width + gap) - gap)
     columns = max(1, min(time, 4096 // frame[1]))
@@ -193,12 +194,3 @@ def write_page(path, title, about, sections):
 
 def _uri(png):
     return "data:image/png;base64," + base64.b64encode(png).decode()
-
-
-def _as_uint8(clips):
-    clips = np.asarray(clips)
-    if clips.dtype != np.uint8:
-        clips = np.round(np.clip(clips, 0, 1) * 255).astype(np.uint8)
-    if clips.ndim == 5 and clips.shape[-1] == 1:
-        clips = clips[..., 0]
-    return clips

@@ -41,9 +41,7 @@ def write_report(run, path=None):
     elif transfer.predictions(run):
         subject, makers = run, transfer.FINETUNED
     else:
-        subject, makers = Subject(Run(run)), pretraining.SECTIONS
-        # Without it there is nothing to tell.
-        subject.config  # noqa: B018
+        subject, makers = Subject.of(Run(run)), pretraining.SECTIONS
     check_page(path)
     write_page(
         path,

@@ -19,13 +19,20 @@ class Subject:
 
     Attributes:
         run: a `runs.Run`.
+        config: its `configs.Config`, without which there is nothing to tell.
     """
 
     run: object
+    config: object
 
-    @functools.cached_property
-    def config(self):
-        return self.run.config()
+    @classmethod
+    def of(cls, run):
+        """The subject of a `runs.Run`.
+
+        Raises:
+            InputError: if it is none, or its config broken.
+        """
+        return cls(run, run.config())
 
     @functools.cached_property
     def model(self):

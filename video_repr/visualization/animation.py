@@ -1,9 +1,8 @@
 """Animated GIFs."""
 
-import numpy as np
-
 from video_repr.errors import extra
 from video_repr.files import whole_file
+from video_repr.visualization.strips import as_uint8
 
 
 def write_gif(path, panels, times=None, milliseconds=150, zoom=3):
@@ -23,7 +22,7 @@ def write_gif(path, panels, times=None, milliseconds=150, zoom=3):
     with extra("report"):
         from PIL import Image
         from PIL import ImageDraw
-    rows = [_as_uint8(clips) for clips in panels.values()]
+    rows = [as_uint8(clips) for clips in panels.values()]
     count, time, height, width = rows[0].shape[:4]
     gap, caption = 6, 16
     cell_width, cell_height = width * zoom + gap, height * zoom + gap + caption
@@ -62,12 +61,3 @@ def input_and_future(input_frames, future_frames):
         f"frame {t}, {'input' if t <= input_frames else 'future'}"
         for t in range(1, end + 1)
     ]
-
-
-def _as_uint8(clips):
-    clips = np.asarray(clips)
-    if clips.dtype != np.uint8:
-        clips = np.round(np.clip(clips, 0, 1) * 255).astype(np.uint8)
-    if clips.ndim == 5 and clips.shape[-1] == 1:
-        clips = clips[..., 0]
-    return clips

@@ -53,9 +53,7 @@ def strips(*blocks, title=None):
 
 def _in_a_row(frames, length):
     """Frames side by side on white, `[height, width, 3]` uint8."""
-    frames = np.asarray(frames)
-    if frames.dtype != np.uint8:
-        frames = np.round(255 * np.clip(frames, 0, 1)).astype(np.uint8)
+    frames = as_uint8(frames)
     if frames.ndim == 3:
         frames = np.repeat(frames[..., None], 3, axis=-1)
     time, height, width, _ = frames.shape
@@ -98,6 +96,24 @@ def _label(axis, label, on_left):
         va="center",
         fontsize=8,
     )
+
+
+def as_uint8(clips):
+    """Pixels as uint8; those in floating point are in [0, 1].
+
+    Args:
+        clips: frames, or clips `[clips, time, height, width]` or with 1 or 3
+            channels.
+
+    Returns:
+        An array of the same shape, without a single channel of clips.
+    """
+    clips = np.asarray(clips)
+    if clips.dtype != np.uint8:
+        clips = np.round(np.clip(clips, 0, 1) * 255).astype(np.uint8)
+    if clips.ndim == 5 and clips.shape[-1] == 1:
+        clips = clips[..., 0]
+    return clips
 
 
 def strip_arrays(clips, frames, input_frames):
