@@ -16,7 +16,7 @@ import tensorflow as tf
 import tyro
 
 from pipelines import moving_mnist
-from pipelines.job import Output
+from pipelines.arguments import Output
 from video_repr import configs
 from video_repr.configs.data import Data
 from video_repr.data import ClipDataset

@@ -40,7 +40,7 @@ from benchmarks import input as feeding
 from pipelines import patches
 from pipelines import percepts
 from pipelines.arguments import Input
-from pipelines.job import Output
+from pipelines.arguments import Output
 from pipelines.sources import Source
 from pipelines.transforms import write
 from pipelines.transforms.convnet import Percepts

@@ -1,6 +1,8 @@
 """Arguments that the pipelines share."""
 
 import dataclasses
+import logging
+import re
 import sys
 from typing import Annotated
 from typing import Literal
@@ -8,7 +10,6 @@ from typing import Literal
 import tyro
 
 from pipelines import sources
-from pipelines.engine import split_arguments
 from pipelines.flags import named
 from video_repr.data import action_lists
 from video_repr.errors import FailureRateError
@@ -74,6 +75,62 @@ class Input:
         return sources.official(self.path, self.lists, self.split, of)
 
 
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """Where the dataset goes, and when it is refused.
+
+    Attributes:
+        path: directory to write, <data_dir>/<name>/<version>.
+        overwrite: replace what is there.
+        max_failure_rate: share of the sources that may fail.
+        validation: share of the groups that are for validation; of those for
+            training where official lists say which are for testing.
+        test: share of the groups that are for testing, without such lists.
+        shard_mb: size to divide the records by, MB.
+    """
+
+    path: Annotated[str, named("output")]
+    overwrite: bool = False
+    max_failure_rate: float = 0.01
+    validation: float = 0.1
+    test: float = 0.1
+    shard_mb: int = 64
+
+    def __post_init__(self):
+        parts = self.path.rstrip("/").split("/")
+        # Beam would take a * for any name.
+        if (
+            len(parts) < 2
+            or not all(re.fullmatch(r"[\w.-]+", part) for part in parts[-2:])
+            or set(self.path) & set("*?[]")
+        ):
+            raise InputError(
+                "Expected an output path <data_dir>/<name>/<version>, the "
+                "last two of letters, digits, '.', '-' and '_'. Received: "
+                f"{self.path!r}"
+            )
+        for name in ("max_failure_rate", "validation", "test"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise InputError(
+                    f"Expected {name} from 0 to 1. Received: {value}"
+                )
+        if self.validation + self.test >= 1:
+            raise InputError(
+                "Expected validation and test to leave groups to train on. "
+                f"Received: {self.validation} + {self.test}"
+            )
+        if self.shard_mb < 1:
+            raise InputError(
+                f"Expected shards of at least 1 MB. Received: {self.shard_mb}"
+            )
+
+    @property
+    def name(self):
+        """Name of the dataset."""
+        return self.path.rstrip("/").split("/")[-2]
+
+
 def main(kind, program, arguments=None):
     """Runs a pipeline's command.
 
@@ -86,6 +143,8 @@ def main(kind, program, arguments=None):
         The exit code: 0 for success, 1 for a job that failed, 2 for input
         that cannot be used.
     """
+    # Beam tells of clouds that nobody asked for.
+    logging.getLogger().setLevel(logging.ERROR)
     ours, beams = split_arguments(arguments)
     try:
         command = tyro.cli(
@@ -110,3 +169,12 @@ def main(kind, program, arguments=None):
         print(f"{program}: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def split_arguments(arguments=None):
+    """Our own arguments, and those after `--` that are Beam's."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if "--" not in arguments:
+        return arguments, ()
+    at = arguments.index("--")
+    return arguments[:at], tuple(arguments[at + 1 :])

@@ -10,9 +10,10 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
+from pipelines.schema import columns
+from pipelines.schema import schema
 from pipelines.transforms import write
-from video_repr.data import features as fields
-from video_repr.data.dataset import SPLITS
+from video_repr.data.splits import SPLITS
 
 _PACKAGES = (
     "apache-beam",
@@ -115,25 +116,6 @@ def mean_and_std(moments):
     return mean, np.sqrt(np.maximum(variance, 0))
 
 
-def schema(features):
-    """The records' `tensorflow_metadata` schema."""
-    result = schema_pb2.Schema()
-    for name, kind, shape in _columns(features):
-        feature = result.feature.add(name=name, type=kind)
-        feature.presence.min_fraction = 1.0
-        feature.presence.min_count = 1
-        if shape is None:
-            feature.value_count.min = 1
-        else:
-            feature.shape.SetInParent()
-    if features.labels:
-        label = next(f for f in result.feature if f.name == fields.LABEL_INDEX)
-        label.int_domain.min = 0
-        label.int_domain.max = len(features.labels) - 1
-        label.int_domain.is_categorical = True
-    return result
-
-
 def statistics_list(info, statistics, features):
     """The records' `tensorflow_metadata` statistics, a set for each split."""
     kinds = statistics_pb2.FeatureNameStatistics
@@ -142,7 +124,7 @@ def statistics_list(info, statistics, features):
         counts = info["splits"][split]
         dataset = result.datasets.add(name=split)
         dataset.num_examples = counts["clips"]
-        for name, kind, _ in _columns(features):
+        for name, kind, _ in columns(features):
             feature = dataset.features.add()
             feature.path.step.append(name)
             common = None
@@ -250,26 +232,6 @@ def _split_info(summaries, moments, features):
         "min": moments.minimum,
         "max": moments.maximum,
     }
-
-
-def _columns(features):
-    texts = (
-        fields.DATA_PATH,
-        fields.MEDIA_ID,
-        fields.GROUP,
-        fields.LABEL,
-        fields.EXAMPLE_ID,
-    )
-    numbers = (fields.FRAMES, fields.START, fields.LABEL_INDEX)
-    yield (
-        features.key,
-        schema_pb2.BYTES if features.is_image else schema_pb2.FLOAT,
-        () if features.is_image else None,
-    )
-    for name in texts:
-        yield name, schema_pb2.BYTES, ()
-    for name in numbers:
-        yield name, schema_pb2.INT, ()
 
 
 def versions():

@@ -13,33 +13,22 @@ embeddings.json, and COMPLETED at last. Options of Beam follow `--`.
 """
 
 import dataclasses
-import functools
 import json
 import os
 import pathlib
 import sys
 
-import apache_beam as beam
 import numpy as np
-import pyarrow
-import pyarrow.parquet
-from apache_beam.io.filesystems import FileSystems
-from apache_beam.ml.inference.base import KeyedModelHandler
-from apache_beam.ml.inference.base import ModelHandler
-from apache_beam.ml.inference.base import RunInference
 
 from pipelines import patches
 from pipelines.arguments import Input
+from pipelines.arguments import Output
 from pipelines.arguments import main
 from pipelines.engine import Engine
-from pipelines.job import Output
-from pipelines.transforms import write
 from pipelines.transforms.crop import Patches
-from video_repr.data import ClipDataset
-from video_repr.data.features import EXAMPLE_ID
+from video_repr._quiet import import_tensorflow
 from video_repr.errors import InputError
 
-EMBEDDING = "embedding/floats"
 # What was embedded by what; a folder with it is one of embeddings.
 _MARK = "embeddings.json"
 
@@ -79,8 +68,15 @@ class Arguments:
                 "Expected --dataset or --films. Received: "
                 + ("neither" if self.dataset is None else "both")
             )
-        frame_shape = _frame_shape(self.encoder)
         self._check_output()
+        import_tensorflow()
+        import apache_beam as beam
+
+        from pipelines.transforms import vectors
+        from pipelines.transforms import write
+        from video_repr.data import ClipDataset
+
+        frame_shape = vectors.frame_shape_of(self.encoder)
         dataset = self.dataset
         if dataset is None:
             dataset = os.path.join(self.output, "clips", "1")
@@ -94,21 +90,21 @@ class Arguments:
                 f"{dataset.path}"
             )
         self._begin()
-        handler = KeyedModelHandler(SavedEncoder(self.encoder, self.batch))
         with engine.pipeline() as p:
             _ = (
                 p
                 | beam.Create(
                     [shard["name"] for shard in dataset.info["shards"]]
                 )
-                | "Read" >> beam.FlatMap(_clips, str(dataset.path), frame_shape)
-                | "Embed" >> RunInference(handler)
-                | "By file" >> beam.MapTuple(_by_file)
-                | beam.GroupByKey()
-                | "Write"
-                >> beam.MapTuple(functools.partial(_write, self.output))
+                | vectors.WriteVectors(
+                    self.encoder,
+                    self.batch,
+                    str(dataset.path),
+                    frame_shape,
+                    self.output,
+                )
             )
-        write.write_whole(FileSystems.join(self.output, "COMPLETED"), b"\n")
+        write.write_whole(os.path.join(self.output, "COMPLETED"), b"\n")
         print(f"{self.output} written.")
 
     def _cut(self, frame_shape, path, engine):
@@ -176,121 +172,6 @@ class Arguments:
         (path / _MARK).write_text(json.dumps(about, indent=2) + "\n")
 
 
-class SavedEncoder(ModelHandler):
-    """An exported encoder for `RunInference`.
-
-    Args:
-        path: of the SavedModel.
-        batch: clips at once.
-    """
-
-    def __init__(self, path, batch):
-        self._path = path
-        self._batching = {"min_batch_size": 1, "max_batch_size": batch}
-
-    def load_model(self):
-        """The SavedModel."""
-        return _load(self._path)
-
-    def run_inference(self, batch, model, inference_args=None):
-        """Vectors of clips, which may be of several lengths."""
-        vectors = [None] * len(batch)
-        for length in {len(clip) for clip in batch}:
-            rows = [i for i, c in enumerate(batch) if len(c) == length]
-            clips = np.stack([batch[i] for i in rows])
-            # Of one size, whatever Beam has gathered: the same bytes again.
-            missing = self._batching["max_batch_size"] - len(rows)
-            padding = [(0, missing)] + [(0, 0)] * (clips.ndim - 1)
-            found = model(np.pad(clips, padding)).numpy()
-            for row, vector in zip(rows, found, strict=False):
-                vectors[row] = vector
-        return vectors
-
-    def batch_elements_kwargs(self):
-        """Sizes of batches, for Beam."""
-        return self._batching
-
-
-def _load(path):
-    import tensorflow as tf
-
-    try:
-        return tf.saved_model.load(path)
-    except Exception as error:
-        # TensorFlow has many types for what a broken SavedModel raises.
-        raise InputError(
-            f"Expected an exported encoder. Received: {path}: {error}"
-        ) from error
-
-
-def _frame_shape(path):
-    signature = _load(path).signatures.get("serving_default")
-    inputs = (
-        {} if signature is None else signature.structured_input_signature[1]
-    )
-    if "clips" not in inputs:
-        raise InputError(
-            "Expected an encoder as `video-repr export` writes it. Received: "
-            f"{path}, which reads no clips"
-        )
-    return tuple(inputs["clips"].shape[2:])
-
-
-def _clips(name, path, frame_shape):
-    import tensorflow as tf
-
-    features = ClipDataset(path).features
-    file = str(pathlib.Path(path) / name)
-    for record in tf.data.TFRecordDataset(file):
-        example = features.parse(record)
-        clip = example["clip"].numpy()
-        if features.is_image:
-            clip = clip.astype(np.float32) / 255
-        clip = clip.reshape(len(clip), *frame_shape)
-        stem = name.removesuffix(".tfrecord")
-        yield (stem, example["id"].numpy().decode()), clip
-
-
-def _by_file(key, vector):
-    stem, name = key
-    return stem, (name, vector)
-
-
-def _write(output, stem, rows):
-    import tensorflow as tf
-
-    rows = sorted(rows, key=lambda row: write.hash_of(row[0]))
-    base = FileSystems.join(output, stem)
-    table = pyarrow.table(
-        {
-            "id": pyarrow.array([name for name, _ in rows]),
-            "vector": pyarrow.array(
-                [vector for _, vector in rows],
-                pyarrow.list_(pyarrow.float32()),
-            ),
-        }
-    )
-    data = pyarrow.BufferOutputStream()
-    pyarrow.parquet.write_table(table, data)
-    write.write_whole(f"{base}.parquet", data.getvalue().to_pybytes())
-    records = []
-    for name, vector in rows:
-        fields = {
-            EXAMPLE_ID: tf.train.Feature(
-                bytes_list=tf.train.BytesList(value=[name.encode()])
-            ),
-            EMBEDDING: tf.train.Feature(
-                float_list=tf.train.FloatList(value=vector)
-            ),
-        }
-        example = tf.train.Example(features=tf.train.Features(feature=fields))
-        records.append(
-            write.frame_record(example.SerializeToString(deterministic=True))
-        )
-    write.write_whole(f"{base}.tfrecord", b"".join(records))
-    return stem
-
-
 def nearest(embeddings, example_id, count=5):
     """Clips that move like one.
 
@@ -305,6 +186,9 @@ def nearest(embeddings, example_id, count=5):
     Raises:
         InputError: if the directory is not complete, or has no such clip.
     """
+    import pyarrow
+    import pyarrow.parquet
+
     path = pathlib.Path(embeddings)
     if not (path / "COMPLETED").is_file():
         raise InputError(

@@ -3,13 +3,7 @@
 import dataclasses
 import sys
 
-import apache_beam as beam
-from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.portability.fn_api_runner import fn_runner
-from apache_beam.runners.runner import create_runner
-from apache_beam.transforms import environments
-
+from pipelines.storage import file_systems
 from video_repr.errors import InputError
 
 _DASK = (
@@ -36,8 +30,11 @@ class Engine:
             raise InputError(
                 f"Expected at least one worker. Received: {self.workers}"
             )
+        if not self.beam_options:
+            # Beam takes seconds to import; other arguments come first.
+            return
         # What is listed before a pipeline is made reads them as well.
-        FileSystems.set_options(PipelineOptions(list(self.beam_options)))
+        file_systems().set_options(self._options())
         if "dask" in (self.runner or "").lower():
             raise InputError(
                 f"Expected a runner that keeps the data. Received: "
@@ -48,8 +45,9 @@ class Engine:
                 "Expected --workers for processes on this machine, or a "
                 f"runner. Received: {self.workers} workers and {self.runner}"
             )
-
         if self.runner:
+            from apache_beam.runners.runner import create_runner
+
             try:
                 create_runner(self.runner)
             except (ImportError, ValueError) as error:
@@ -60,8 +58,9 @@ class Engine:
     @property
     def runner(self):
         """The runner that Beam's options name, None for our own choice."""
-        options = PipelineOptions(list(self.beam_options))
-        return options.get_all_options(drop_default=True).get("runner")
+        if not self.beam_options:
+            return None
+        return self._options().get_all_options(drop_default=True).get("runner")
 
     def pipeline(self, workers=None):
         """A `beam.Pipeline`, not yet run.
@@ -70,11 +69,13 @@ class Engine:
             workers: processes on this machine, where it runs here, in place
                 of `self.workers`.
         """
+        import apache_beam as beam
+        from apache_beam.runners.portability.fn_api_runner import fn_runner
+        from apache_beam.transforms import environments
+
         workers = workers or self.workers
         if self.runner:
-            return beam.Pipeline(
-                options=PipelineOptions(list(self.beam_options))
-            )
+            return beam.Pipeline(options=self._options())
         environment = None
         if workers > 1:
             environment = environments.SubprocessSDKEnvironment
@@ -84,16 +85,10 @@ class Engine:
         # A pipeline without a runner would first try to download one.
         return beam.Pipeline(
             runner=fn_runner.FnApiRunner(environment),
-            options=PipelineOptions(
-                [f"--direct_num_workers={workers}", *self.beam_options]
-            ),
+            options=self._options(f"--direct_num_workers={workers}"),
         )
 
+    def _options(self, *more):
+        from apache_beam.options.pipeline_options import PipelineOptions
 
-def split_arguments(arguments=None):
-    """Our own arguments, and those after `--` that are Beam's."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if "--" not in arguments:
-        return arguments, ()
-    at = arguments.index("--")
-    return arguments[:at], tuple(arguments[at + 1 :])
+        return PipelineOptions([*more, *self.beam_options])

@@ -28,25 +28,21 @@ import sys
 from typing import Annotated
 from typing import Literal
 
-import apache_beam as beam
-import h5py
 import numpy as np
 
+from pipelines.arguments import Output
 from pipelines.arguments import main
 from pipelines.engine import Engine
 from pipelines.flags import FLAT
-from pipelines.job import Job
-from pipelines.job import Output
 from pipelines.sources import Source
 from pipelines.sources import Sources
-from pipelines.transforms.write import WriteParts
-from video_repr.data.dataset import SPLITS
-from video_repr.data.dataset import sha256
 from video_repr.data.features import FLOW
 from video_repr.data.features import RGB
 from video_repr.data.features import Clip
 from video_repr.data.features import Features
+from video_repr.data.splits import SPLITS
 from video_repr.errors import InputError
+from video_repr.files import sha256
 
 _COLUMNS = ("clip", "label", "group", "split")
 
@@ -76,6 +72,8 @@ class Arguments:
         width = check(self.arrays, sources)
         key = {"rgb": RGB, "flow": FLOW}[self.stream]
         features = Features(key, (width,), sources.labels)
+        from pipelines.job import Job
+
         Job(
             "pipelines.import_features",
             {
@@ -92,6 +90,10 @@ class Arguments:
 
 
 def _write(features, staging):
+    import apache_beam as beam
+
+    from pipelines.transforms.write import WriteParts
+
     return beam.ParDo(WriteParts(Rows(), features, staging))
 
 
@@ -280,6 +282,8 @@ class _Arrays:
         if suffix == ".npz":
             return dict(np.load(path))
         if suffix in (".h5", ".hdf5"):
+            import h5py
+
             found = {}
             h5py.File(path, "r").visititems(
                 lambda name, item: found.update(

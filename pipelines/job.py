@@ -5,91 +5,28 @@ import dataclasses
 import json
 import math
 import os
-import re
 import shutil
 import sys
 import time
-from typing import Annotated
 
 import apache_beam as beam
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
 from pipelines import directory
+from pipelines.arguments import Output
 from pipelines.engine import Engine
-from pipelines.flags import named
 from pipelines.looking import looking
 from pipelines.sources import Source
 from pipelines.sources import Sources
 from pipelines.transforms import write
+from video_repr._quiet import import_tensorflow
 from video_repr.data.action_lists import check_groups
 from video_repr.data.features import Features
 from video_repr.errors import FailureRateError
 from video_repr.errors import InputError
 
 _SECONDS_BETWEEN_LINES = 2.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Output:
-    """Where the dataset goes, and when it is refused.
-
-    Attributes:
-        path: directory to write, <data_dir>/<name>/<version>.
-        overwrite: replace what is there.
-        max_failure_rate: share of the sources that may fail.
-        validation: share of the groups that are for validation; of those for
-            training where official lists say which are for testing.
-        test: share of the groups that are for testing, without such lists.
-        shard_mb: size to divide the records by, MB.
-    """
-
-    path: Annotated[str, named("output")]
-    overwrite: bool = False
-    max_failure_rate: float = 0.01
-    validation: float = 0.1
-    test: float = 0.1
-    shard_mb: int = 64
-
-    def __post_init__(self):
-        parts = self.path.rstrip("/").split("/")
-        # Beam would take a * for any name.
-        if (
-            len(parts) < 2
-            or not all(re.fullmatch(r"[\w.-]+", part) for part in parts[-2:])
-            or set(self.path) & set("*?[]")
-        ):
-            raise InputError(
-                "Expected an output path <data_dir>/<name>/<version>, the "
-                "last two of letters, digits, '.', '-' and '_'. Received: "
-                f"{self.path!r}"
-            )
-        for name in ("max_failure_rate", "validation", "test"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise InputError(
-                    f"Expected {name} from 0 to 1. Received: {value}"
-                )
-        if self.validation + self.test >= 1:
-            raise InputError(
-                "Expected validation and test to leave groups to train on. "
-                f"Received: {self.validation} + {self.test}"
-            )
-        if self.shard_mb < 1:
-            raise InputError(
-                f"Expected shards of at least 1 MB. Received: {self.shard_mb}"
-            )
-
-    @property
-    def name(self):
-        """Name of the dataset."""
-        return self.path.rstrip("/").split("/")[-2]
-
-    @property
-    def staging(self):
-        """Folder of the unfinished job, beside the output."""
-        head, tail = FileSystems.split(self.path.rstrip("/"))
-        return FileSystems.join(head, f".{tail}.unfinished")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,12 +58,13 @@ class Job:
         """
         # As it will be read again.
         told = json.loads(json.dumps(self._told(output)))
+        import_tensorflow()
         sources = self._with_splits(output)
         splits = {source.media_id: source.split for source in sources}
         if not _claim(output, told):
             print(f"{output.path} is complete already.")
             return
-        staging = output.staging
+        staging = _staging(output)
         done = _names(staging, "parts", ".json")
         waiting = [
             source for source in sources if not _is_done(staging, source, done)
@@ -232,6 +170,12 @@ class _Each(beam.PTransform):
         )
 
 
+def _staging(output):
+    """Folder of the unfinished job, beside the output."""
+    head, tail = FileSystems.split(output.path.rstrip("/"))
+    return FileSystems.join(head, f".{tail}.unfinished")
+
+
 def split_of(group, official, validation, test):
     """The split of a group, the same on every machine.
 
@@ -256,7 +200,7 @@ def split_of(group, official, validation, test):
 
 def _claim(output, told):
     """Makes the staging folder; returns whether there is work to do."""
-    path, staging = output.path, output.staging
+    path, staging = output.path, _staging(output)
     if os.path.exists(path) and not os.path.isdir(path):
         raise InputError(
             f"Expected a directory to write. Received: {path}, a file"

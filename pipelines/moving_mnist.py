@@ -11,18 +11,13 @@ import functools
 import sys
 from typing import Annotated
 
-import apache_beam as beam
-
+from pipelines.arguments import Output
 from pipelines.arguments import main
 from pipelines.engine import Engine
 from pipelines.flags import FLAT
-from pipelines.job import Job
-from pipelines.job import Output
 from pipelines.sources import Source
 from pipelines.sources import Sources
-from pipelines.transforms.write import WriteParts
 from video_repr import configs
-from video_repr.configs.data import Data
 from video_repr.data.features import IMAGE
 from video_repr.data.features import Clip
 from video_repr.data.features import Features
@@ -57,6 +52,8 @@ class Sequences:
 
 @functools.lru_cache(maxsize=1)
 def _data(config):
+    from video_repr.configs.data import Data
+
     return Data.of(config)
 
 
@@ -102,7 +99,9 @@ class Arguments:
             ),
             training=configs.TrainingConfig(seed=self.seed),
         )
-        data = Data.of(config)
+        from pipelines.job import Job
+
+        data = _data(config)
         sources = [
             Source(
                 str(min(_BLOCK, count - first)),
@@ -134,6 +133,10 @@ class Arguments:
 
 
 def _write(sequences, features, staging):
+    import apache_beam as beam
+
+    from pipelines.transforms.write import WriteParts
+
     return beam.ParDo(WriteParts(sequences, features, staging))
 
 

@@ -11,16 +11,12 @@ import functools
 import sys
 from typing import Annotated
 
-import apache_beam as beam
-
 from pipelines.arguments import Input
+from pipelines.arguments import Output
 from pipelines.arguments import main
 from pipelines.engine import Engine
 from pipelines.flags import FLAT
-from pipelines.job import Job
-from pipelines.job import Output
 from pipelines.transforms.crop import Patches
-from pipelines.transforms.write import WriteParts
 from video_repr.data.features import IMAGE
 from video_repr.data.features import Features
 
@@ -47,6 +43,8 @@ class Arguments:
         """Runs the pipeline."""
         engine = Engine(self.workers, tuple(beam_options))
         sources = self.input.find()
+        from pipelines.job import Job
+
         features = Features(IMAGE, self.patches.frame_shape, sources.labels)
         Job(
             "pipelines.patches",
@@ -61,6 +59,10 @@ class Arguments:
 
 
 def _write_patches(patches, features, staging):
+    import apache_beam as beam
+
+    from pipelines.transforms.write import WriteParts
+
     return beam.ParDo(WriteParts(patches, features, staging))
 
 

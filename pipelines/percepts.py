@@ -12,18 +12,13 @@ import functools
 import sys
 from typing import Annotated
 
-import apache_beam as beam
-
 from pipelines.arguments import Input
+from pipelines.arguments import Output
 from pipelines.arguments import main
 from pipelines.engine import Engine
 from pipelines.flags import FLAT
-from pipelines.job import Job
-from pipelines.job import Output
 from pipelines.transforms.convnet import Percepts
-from pipelines.transforms.convnet import WritePercepts
 from pipelines.transforms.flow import FlowImages
-from pipelines.transforms.write import WriteParts
 from video_repr.data.features import FLOW
 from video_repr.data.features import IMAGE
 from video_repr.data.features import RGB
@@ -73,6 +68,8 @@ class Arguments:
             network = made.load()
             features = Features(key, (network.features,), sources.labels)
             make_parts = functools.partial(_write_percepts, made, features)
+        from pipelines.job import Job
+
         Job(
             "pipelines.percepts",
             {
@@ -88,10 +85,18 @@ class Arguments:
 
 
 def _write_flow(images, features, staging):
+    import apache_beam as beam
+
+    from pipelines.transforms.write import WriteParts
+
     return beam.ParDo(WriteParts(images, features, staging))
 
 
 def _write_percepts(percepts, features, staging):
+    import apache_beam as beam
+
+    from pipelines.transforms.write_percepts import WritePercepts
+
     return beam.ParDo(WritePercepts(percepts, features, staging))
 
 

@@ -6,8 +6,7 @@ import json
 import os
 import re
 
-from apache_beam.io.filesystems import FileSystems
-
+from pipelines.storage import file_systems
 from video_repr.data import action_lists
 from video_repr.errors import InputError
 
@@ -60,7 +59,7 @@ class Source:
             # A pipe would be waited for.
             raise OSError("it is no file")
         digest, size = hashlib.sha256(), 0
-        with FileSystems.open(
+        with file_systems().open(
             self.path, compression_type="uncompressed"
         ) as file:
             while block := file.read(1 << 20):
@@ -177,7 +176,9 @@ def listed(file):
         InputError: if the list cannot be read or is empty.
     """
     try:
-        with FileSystems.open(file, compression_type="uncompressed") as opened:
+        with file_systems().open(
+            file, compression_type="uncompressed"
+        ) as opened:
             lines = opened.read().decode().splitlines()
     except Exception as error:
         # Beam's file systems have errors of their own.
@@ -218,10 +219,10 @@ def official(path, lists, split, of):
     labels, videos = of(lists, split)
     sources = []
     for video in videos:
-        file = action_lists.find_video(path, video.path, FileSystems.exists)
+        file = action_lists.find_video(path, video.path, file_systems().exists)
         sources.append(
             Source(
-                file or FileSystems.join(path, video.path),
+                file or file_systems().join(path, video.path),
                 video.path,
                 video.group,
                 video.label,
@@ -263,7 +264,7 @@ def _files_below(path):
             f"Expected a folder. Received: {path}, which does not exist"
         )
     try:
-        (matched,) = FileSystems.match([FileSystems.join(path, "**")])
+        (matched,) = file_systems().match([file_systems().join(path, "**")])
     except Exception as error:
         # Beam's file systems have errors of their own.
         raise InputError(

@@ -9,4 +9,7 @@ if __name__ == "__main__":
 
     from apache_beam.runners.worker import sdk_worker_main
 
+    from video_repr._quiet import import_tensorflow
+
+    import_tensorflow()
     sdk_worker_main.main(sys.argv)

@@ -26,3 +26,14 @@ def quiet_stderr():
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+
+
+def import_tensorflow():
+    """Imports TensorFlow without its lines about processors and drivers.
+
+    For programs: a dozen of them would stand before every message.
+    """
+    # What it would say later, of XLA.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with quiet_stderr():
+        import tensorflow  # noqa: F401

@@ -11,12 +11,12 @@ In it are
     SHA256SUMS                   of all but the card, for sha256sum --check
 """
 
-import hashlib
 import importlib.metadata
 import json
 import pathlib
 
 from video_repr.errors import InputError
+from video_repr.files import sha256
 from video_repr.files import write_json
 
 # Raised when what wrote an older one can no longer read it.
@@ -45,7 +45,7 @@ def write_config(directory, encoder, **about):
 def seal(directory):
     """Writes the sums of the files in a directory."""
     lines = [
-        f"{_sum(directory / name)}  {name}\n"
+        f"{sha256(directory / name)}  {name}\n"
         for name in sorted(_sealed(directory))
     ]
     (directory / _SUMS).write_text("".join(lines))
@@ -57,6 +57,21 @@ def is_export(directory):
         (pathlib.Path(directory) / name).is_file()
         for name in ("saved_model.pb", "encoder.keras", "config.json")
     )
+
+
+def versions_of(directory):
+    """The versions of an encoder, directories, the oldest first."""
+    versions = [
+        p for p in directory.glob("*") if p.name.isdecimal() and p.is_dir()
+    ]
+    return sorted(versions, key=lambda path: int(path.name))
+
+
+def next_version(directory):
+    """The directory of an encoder's next version."""
+    versions = versions_of(directory)
+    number = int(versions[-1].name) + 1 if versions else 1
+    return directory / str(number)
 
 
 def check(directory):
@@ -106,7 +121,7 @@ def check(directory):
         )
     for name, digest in expected.items():
         try:
-            found = _sum(directory / name)
+            found = sha256(directory / name)
         except OSError as error:
             raise InputError(
                 f"Expected a whole export. Received: {str(directory)!r} "
@@ -131,8 +146,3 @@ def _sealed(directory):
         # What file managers leave.
         and not path.name.startswith(".")
     }
-
-
-def _sum(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

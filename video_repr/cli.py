@@ -1,4 +1,8 @@
-"""The command line: `video-repr`."""
+"""The command line: `video-repr`.
+
+Arguments are read and checked before TensorFlow is imported: `--help` and what
+is mistyped are answered at once.
+"""
 
 import dataclasses
 import inspect
@@ -10,14 +14,18 @@ from typing import Literal
 
 import tyro
 
+from video_repr import artefact
 from video_repr import configs
+from video_repr._quiet import import_tensorflow
 from video_repr.errors import DivergedError
 from video_repr.errors import InputError
 from video_repr.errors import PipelineError
 from video_repr.errors import extra
 from video_repr.model_card import Terms
-from video_repr.transfer import label_curve
-from video_repr.transfer.finetune import FinetuneConfig
+from video_repr.runs import Run
+from video_repr.transfer.config import SYSTEMS
+from video_repr.transfer.config import FinetuneConfig
+from video_repr.transfer.config import LabelCurveConfig
 
 Positional = tyro.conf.Positional
 _PERCEPTS = configs.load("percepts")
@@ -71,6 +79,7 @@ class Pretrain:
     training: Annotated[_named_trainings(), tyro.conf.arg(name="")]
 
     def __call__(self):
+        import_tensorflow()
         from video_repr.training import pretrain
 
         training = self.training
@@ -99,15 +108,15 @@ class Evaluate:
     test_file: str | None = None
 
     def __call__(self):
-        from video_repr import artefact
-        from video_repr.evaluation import evaluate_run
-        from video_repr.evaluation.export import evaluate_export
-        from video_repr.runs import Run
-
         if artefact.is_export(self.run):
+            import_tensorflow()
+            from video_repr.evaluation.export import evaluate_export
+
             _print_scores(evaluate_export(self.run, self.test_file))
             return
-        run = Run(self.run)
+        run = _run(self.run)
+        from video_repr.evaluation import evaluate_run
+
         evaluate_run(run, self.test_file)
         _print_evaluation(run)
 
@@ -129,10 +138,10 @@ class Predict:
     steps: int | None = None
 
     def __call__(self):
+        run = _run(self.run)
         from video_repr.prediction import predict_clip
-        from video_repr.runs import Run
 
-        predict_clip(Run(self.run), self.input, self.output, self.steps)
+        predict_clip(run, self.input, self.output, self.steps)
         print(f"{self.output} written.")
 
 
@@ -150,6 +159,7 @@ class Report:
     output: pathlib.Path | None = None
 
     def __call__(self):
+        import_tensorflow()
         from video_repr.report import write_report
 
         print(f"{write_report(self.run, self.output)} written.")
@@ -168,6 +178,7 @@ class Compare:
     output: pathlib.Path = pathlib.Path("comparison.html")
 
     def __call__(self):
+        import_tensorflow()
         from video_repr.report import compare_runs
 
         compare_runs(self.runs, self.output)
@@ -192,10 +203,10 @@ class Export:
     )
 
     def __call__(self):
+        run = _run(self.run)
         from video_repr.export import export_run
-        from video_repr.runs import Run
 
-        directory = export_run(Run(self.run), self.output, self.terms)
+        directory = export_run(run, self.output, self.terms)
         print(f"{directory} written.")
 
 
@@ -229,6 +240,7 @@ class Finetune:
     test: bool = True
 
     def __call__(self):
+        import_tensorflow()
         from video_repr.transfer.finetune import finetune
 
         found = finetune(
@@ -314,20 +326,23 @@ class LabelCurve:
     encoder: Positional[pathlib.Path]
     dataset: pathlib.Path
     run: pathlib.Path
-    curve: Annotated[label_curve.LabelCurve, tyro.conf.arg(name="")] = (
-        dataclasses.field(default_factory=label_curve.LabelCurve)
+    curve: Annotated[LabelCurveConfig, tyro.conf.arg(name="")] = (
+        dataclasses.field(default_factory=LabelCurveConfig)
     )
     split: Literal["test", "validation"] = "test"
 
     def __call__(self):
-        table = label_curve.run_label_curve(
+        import_tensorflow()
+        from video_repr.transfer.label_curve import run_label_curve
+
+        table = run_label_curve(
             self.curve, self.encoder, self.dataset, self.run, self.split
         )
         _print_table(
             [row["k"] for row in table],
             {
                 name: [row[system] for row in table]
-                for system, name in label_curve.SYSTEMS.items()
+                for system, name in SYSTEMS.items()
             },
         )
         for name, gains in (
@@ -364,12 +379,13 @@ class ComparePretraining:
     dataset: pathlib.Path
     run: pathlib.Path
     pretraining: _Pretraining = _Pretraining()
-    curve: Annotated[label_curve.LabelCurve, tyro.conf.arg(name="")] = (
-        dataclasses.field(default_factory=label_curve.LabelCurve)
+    curve: Annotated[LabelCurveConfig, tyro.conf.arg(name="")] = (
+        dataclasses.field(default_factory=LabelCurveConfig)
     )
     split: Literal["test", "validation"] = "test"
 
     def __call__(self):
+        import_tensorflow()
         from video_repr.transfer.comparison import DECODERS
         from video_repr.transfer.comparison import compare_pretraining
 
@@ -483,6 +499,14 @@ class Pipeline:
 
     def __call__(self):
         self.command()
+
+
+def _run(path):
+    """The run in a directory, which is refused before anything is loaded."""
+    run = Run(path)
+    run.config()
+    import_tensorflow()
+    return run
 
 
 def _pipeline_config(command):

@@ -37,7 +37,7 @@ def export_run(run, directory=None, terms=None, **about):
             is no export.
     """
     if directory is None:
-        directory = next_version(
+        directory = artefact.next_version(
             pathlib.Path("saved_models") / run.path.absolute().name
         )
     directory = pathlib.Path(directory)
@@ -106,18 +106,3 @@ def _metrics(run, partial, model):
         "measured_on": "the run's checkpoint",
         **json.loads(run.evaluation_file.read_text()),
     }
-
-
-def versions_of(directory):
-    """The versions of an encoder, directories, the oldest first."""
-    versions = [
-        p for p in directory.glob("*") if p.name.isdecimal() and p.is_dir()
-    ]
-    return sorted(versions, key=lambda path: int(path.name))
-
-
-def next_version(directory):
-    """The directory of an encoder's next version."""
-    versions = versions_of(directory)
-    number = int(versions[-1].name) + 1 if versions else 1
-    return directory / str(number)

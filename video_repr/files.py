@@ -1,6 +1,7 @@
 """Files and directories that are either whole or absent."""
 
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
@@ -54,6 +55,12 @@ def remove_partials(directory):
 
 def _beside(path):
     return path.with_name(f"{_PARTIAL}{uuid.uuid4().hex[:8]}-{path.name}")
+
+
+def sha256(path):
+    """Hexadecimal SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path, values):

@@ -6,8 +6,7 @@ import os
 import pathlib
 import platform
 import subprocess
-
-import tensorflow as tf
+import sys
 
 
 def made():
@@ -16,7 +15,8 @@ def made():
         "started": datetime.datetime.now(datetime.UTC).isoformat(
             timespec="seconds"
         ),
-        "machine": machine(),
+        # Without TensorFlow nothing was made on a GPU.
+        "machine": machine() if "tensorflow" in sys.modules else processor(),
         "versions": ", ".join(
             f"{name} {_version(name)}"
             for name in ("video_repr", "tensorflow", "keras")
@@ -27,21 +27,28 @@ def made():
 
 def machine():
     """The processor, how many cores of it there are, and GPUs, in words."""
-    processor = platform.processor() or platform.machine()
-    info = pathlib.Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                processor = line.partition(":")[2].strip()
-                break
-    # Those that this process may use, where the system tells.
-    tells = hasattr(os, "sched_getaffinity")
-    cores = len(os.sched_getaffinity(0)) if tells else os.cpu_count()
-    found = [f"{processor}, {cores} cores"]
+    import tensorflow as tf
+
+    found = [processor()]
     for gpu in tf.config.list_physical_devices("GPU"):
         details = tf.config.experimental.get_device_details(gpu)
         found.append(details.get("device_name", "GPU"))
     return ", ".join(found)
+
+
+def processor():
+    """The processor, and how many cores of it there are, in words."""
+    name = platform.processor() or platform.machine()
+    info = pathlib.Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    # Those that this process may use, where the system tells.
+    tells = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if tells else os.cpu_count()
+    return f"{name}, {cores} cores"
 
 
 def _version(name):

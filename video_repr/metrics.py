@@ -123,3 +123,22 @@ def _gaussian_means(size, window=11, deviation=1.5):
 
 def _sum(errors):
     return errors.reshape(*errors.shape[:2], -1).sum(axis=-1)
+
+
+PIXEL_METRICS = {"ssim": ssim, "psnr": psnr}
+ERROR_METRICS = {
+    "half_sse_per_frame": half_sse_per_frame,
+    "mse_sum_per_frame": mse_sum_per_frame,
+    "mae_sum_per_frame": mae_sum_per_frame,
+}
+
+
+def metric_names(logistic):
+    """Names of the metrics that an evaluation has.
+
+    Args:
+        logistic: whether the outputs are.
+    """
+    if logistic:
+        return ("bce_sum_per_frame", *ERROR_METRICS, *PIXEL_METRICS)
+    return tuple(ERROR_METRICS)

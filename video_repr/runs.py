@@ -17,8 +17,6 @@ import json
 import pathlib
 import zipfile
 
-import keras
-
 from video_repr import configs
 from video_repr.errors import InputError
 from video_repr.files import read_json
@@ -114,6 +112,8 @@ class Run:
                 f"Expected a trained run with {checkpoint}. Received: "
                 f"{str(self.path)!r} without it"
             )
+        import keras
+
         try:
             return keras.models.load_model(checkpoint)
         except Exception as error:

@@ -14,8 +14,8 @@ import tensorflow as tf
 from video_repr import configs
 from video_repr import runs
 from video_repr import visualization
-from video_repr.configs.data import Frames
 from video_repr.configs.data import data_of
+from video_repr.configs.frames import Frames
 from video_repr.errors import DivergedError
 from video_repr.errors import InputError
 from video_repr.errors import extra
@@ -34,7 +34,7 @@ def build_model(config, frames=None):
 
     Args:
         config: a `configs.Config`.
-        frames: `configs.data.Frames`; those of the config's data when None.
+        frames: `configs.frames.Frames`; those of the config's data when None.
 
     Returns:
         A built `VideoSeq2Seq`. Its weights are a function of
@@ -133,7 +133,7 @@ def pretrain(
             there is one. It ends as if it had not been interrupted.
         gate_images: whether TensorBoard gets images of the gates, of the
             encoder and of a rollout, after every epoch.
-        frames: how frames are scaled, `configs.data.Frames`; by what the data
+        frames: how frames are scaled, `configs.frames.Frames`; by what the data
             say of themselves when None.
         encoder: an `Encoder` whose weights the model begins with; random ones
             when None.

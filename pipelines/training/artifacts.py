@@ -16,11 +16,11 @@ import threading
 import time
 import uuid
 
-from video_repr.data.dataset import sha256
 from video_repr.errors import DivergedError
 from video_repr.errors import FailureRateError
 from video_repr.errors import InputError
 from video_repr.files import read_json
+from video_repr.files import sha256
 from video_repr.files import write_json
 from video_repr.machine import made
 

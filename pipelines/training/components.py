@@ -22,8 +22,8 @@ def example_gen(films, fingerprint, name, settings, beam_options, examples):
     """Films to a dataset directory, NAME/1 in the artifact."""
     from pipelines import patches
     from pipelines import percepts
+    from pipelines.arguments import Output
     from pipelines.engine import Engine
-    from pipelines.job import Output
     from pipelines.training.config import ExampleGenConfig
 
     config = _read(settings, ExampleGenConfig)
@@ -106,7 +106,7 @@ def example_validator(
 
 def transform(statistics, trainer_settings, transform):
     """How frames are scaled."""
-    from pipelines.training.trainer import write_transform
+    from pipelines.training.transform import write_transform
 
     output = _read(trainer_settings, TrainerConfig).model.output
     with making(
@@ -174,8 +174,8 @@ def trainer(
 
 def resolver(model, saved_models, name):
     """The encoder that was blessed last, and its fingerprint, JSON."""
-    from pipelines.training.evaluator import last_blessed
-    from video_repr.data.dataset import sha256
+    from pipelines.training.resolver import last_blessed
+    from video_repr.files import sha256
 
     with telling("Resolver"):
         found = last_blessed(saved_models, name, model.metadata["fingerprint"])
@@ -227,7 +227,7 @@ def fine_tuner(model, examples, settings, classifier):
 
 def pusher(model, evaluation, examples, saved_models, name, terms, pushed):
     """A blessed model to where encoders are taken from."""
-    from pipelines.training.evaluator import push
+    from pipelines.training.pusher import push
     from video_repr.files import write_json
 
     inputs = {"model": model, "evaluation": evaluation}

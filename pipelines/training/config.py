@@ -7,7 +7,7 @@ import tomllib
 from typing import Literal
 
 from pipelines.arguments import Input
-from pipelines.job import Output
+from pipelines.arguments import Output
 from pipelines.training.settings import EvaluatorConfig
 from pipelines.training.settings import ExampleValidatorConfig
 from pipelines.training.settings import FineTunerConfig
@@ -19,7 +19,7 @@ from pipelines.transforms.convnet import Percepts
 from pipelines.transforms.crop import Patches
 from video_repr import configs
 from video_repr.errors import InputError
-from video_repr.evaluation.prediction import metric_names
+from video_repr.metrics import metric_names
 from video_repr.model_card import Terms
 
 

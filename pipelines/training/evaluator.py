@@ -1,22 +1,16 @@
-"""Evaluator, FineTuner and Pusher: from a model to a blessed encoder."""
+"""Evaluator and FineTuner: what a model is worth."""
 
 import dataclasses
 import pathlib
 
-from video_repr import artefact
+from pipelines.training.readers import BLESSING
 from video_repr.configs.data import data_of
 from video_repr.errors import InputError
 from video_repr.evaluation.export import Exported
 from video_repr.evaluation.prediction import evaluate
-from video_repr.export import export_run
-from video_repr.export import next_version
-from video_repr.export import versions_of
-from video_repr.files import read_json
 from video_repr.files import write_json
 from video_repr.runs import Run
 from video_repr.transfer.finetune import finetune
-
-_BLESSING = "blessing.json"
 
 
 def bless(model, examples, folder, config, last_blessed=None):
@@ -63,7 +57,7 @@ def bless(model, examples, folder, config, last_blessed=None):
     ]
     write_json(folder / "evaluation.json", evaluation)
     blessed = all(check["met"] for check in checks)
-    write_json(folder / _BLESSING, {"blessed": blessed, "checks": checks})
+    write_json(folder / BLESSING, {"blessed": blessed, "checks": checks})
     print("Blessed." if blessed else "Not blessed.")
     for check in checks:
         print(f"  {'met' if check['met'] else 'NOT met'}: {check['words']}")
@@ -95,72 +89,6 @@ def _check(threshold, evaluation, of_last, why):
         "limit": limit,
         "words": words,
     }
-
-
-def read_blessing(folder):
-    """The content of blessing.json."""
-    return read_json(pathlib.Path(folder) / _BLESSING)
-
-
-def last_blessed(saved_models, name, model):
-    """The newest encoder that is not made of this model, nor newer than it.
-
-    Args:
-        saved_models: directory of exports, NAME/VERSION below it.
-        name: of the encoder.
-        model: fingerprint of the model.
-
-    Returns:
-        Its directory, or None.
-    """
-    found = None
-    for directory in versions_of(pathlib.Path(saved_models) / name):
-        of = made_of_model(directory)
-        if of == model:
-            break
-        if of is not None:
-            # Others were exported by hand, and not blessed.
-            found = directory
-    return found
-
-
-def made_of_model(directory):
-    """Fingerprint of the model that an export was made of, or None."""
-    about = artefact.check(directory)
-    return about.get("pipeline", {}).get("model")
-
-
-def push(model, fingerprint, blessing, saved_models, name, terms, lineage):
-    """Exports a blessed model to the next version, unless it is there.
-
-    Args:
-        model: run directory.
-        fingerprint: the model's.
-        blessing: folder of what the Evaluator found.
-        saved_models: directory of exports, NAME/VERSION below it.
-        name: of the encoder.
-        terms: `model_card.Terms`.
-        lineage: JSON-ready, for config.json.
-
-    Returns:
-        The export's directory; None where the model is not blessed.
-    """
-    if not read_blessing(blessing)["blessed"]:
-        print("Not pushed: the model is not blessed.")
-        return None
-    home = pathlib.Path(saved_models) / name
-    for directory in versions_of(home):
-        if made_of_model(directory) == fingerprint:
-            print(f"{directory} is this model already.")
-            return directory
-    directory = export_run(
-        Run(pathlib.Path(model)),
-        next_version(home),
-        terms,
-        pipeline={**lineage, "model": fingerprint},
-    )
-    print(f"{directory} written.")
-    return directory
 
 
 def fine_tune(model, examples, folder, config):

@@ -25,7 +25,6 @@ from pipelines.transforms import decode
 from video_repr import artefact
 from video_repr.errors import InputError
 from video_repr.errors import PipelineError
-from video_repr.export import versions_of
 from video_repr.files import write_json
 
 
@@ -56,7 +55,7 @@ def run_pipeline(config, root, beam_options=()):
     root = pathlib.Path(root).absolute()
     (root / "runs").mkdir(parents=True, exist_ok=True)
     # Found broken now rather than after the training.
-    for directory in versions_of(
+    for directory in artefact.versions_of(
         pathlib.Path(config.saved_models, config.name)
     ):
         artefact.check(directory)

@@ -10,6 +10,7 @@ from video_repr.files import read_json
 
 STATISTICS = "statistics.json"
 SCHEMA = "schema.pbtxt"
+BLESSING = "blessing.json"
 
 
 def read_statistics(folder):
@@ -34,3 +35,12 @@ def read_schema(folder):
         raise InputError(
             f"Expected a readable {path}. Received: {error}"
         ) from error
+
+
+def read_blessing(folder):
+    """The content of blessing.json.
+
+    Raises:
+        InputError: if it is missing or broken.
+    """
+    return read_json(pathlib.Path(folder) / BLESSING)

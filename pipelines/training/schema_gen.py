@@ -2,7 +2,7 @@
 
 from google.protobuf import text_format
 
-from pipelines import directory
+from pipelines.schema import schema as schema_of
 from pipelines.training.readers import SCHEMA
 from pipelines.training.readers import read_statistics
 from video_repr.data.features import Features
@@ -24,7 +24,7 @@ def write_schema(statistics, folder):
     features = Features(
         told["key"], tuple(told["frame_shape"]), tuple(told["labels"])
     )
-    schema = directory.schema(features)
+    schema = schema_of(features)
     train = told["splits"].get("train", {})
     if "min" not in train:
         raise InputError(

@@ -6,7 +6,7 @@ from typing import Literal
 
 from video_repr import configs
 from video_repr.errors import InputError
-from video_repr.transfer.finetune import FinetuneConfig
+from video_repr.transfer.config import FinetuneConfig
 
 
 def check_ranges(config, **ranges):

@@ -15,7 +15,7 @@ from pipelines.training.readers import STATISTICS
 from pipelines.transforms.write import Moments
 from video_repr.data import ClipDataset
 from video_repr.data import features as fields
-from video_repr.data.dataset import SPLITS
+from video_repr.data.splits import SPLITS
 from video_repr.errors import InputError
 from video_repr.files import read_json
 from video_repr.files import write_json

@@ -1,4 +1,4 @@
-"""Transform, Tuner and Trainer: from records to a model."""
+"""Tuner and Trainer: from records to a model."""
 
 import dataclasses
 import hashlib
@@ -7,10 +7,9 @@ import shutil
 
 import numpy as np
 
-from pipelines.training.readers import read_statistics
 from pipelines.training.settings import with_choice
+from pipelines.training.transform import read_transform
 from video_repr import configs
-from video_repr.configs.data import Frames
 from video_repr.errors import extra
 from video_repr.files import read_json
 from video_repr.files import write_json
@@ -18,50 +17,9 @@ from video_repr.runs import Run
 from video_repr.training import pretrain
 from video_repr.transfer.encoders import load_encoder
 
-_TRANSFORM = "transform.json"
 _BEST = "hyperparameters.json"
 # The Evaluator measures, on as many as are asked for.
 _TEST_CLIPS = 100
-
-
-def write_transform(statistics, folder, output):
-    """Writes how frames are scaled, fitted on the train split alone.
-
-    Args:
-        statistics: folder of the statistics.
-        folder: existing directory to write to, a `pathlib.Path`.
-        output: the outputs of the decoders, see `configs.ModelConfig`.
-    """
-    told = read_statistics(statistics)
-    train = told["splits"]["train"]
-    frames = Frames.fitted(
-        output,
-        tuple(told["frame_shape"]),
-        train["mean"],
-        train["std"],
-        # uint8 pixels are in [0, 1] when they are scaled.
-        255 if len(told["frame_shape"]) > 1 else 1,
-    )
-    write_json(
-        folder / _TRANSFORM,
-        {
-            "fitted_on": "train",
-            "clips": train["clips"],
-            **dataclasses.asdict(frames),
-        },
-    )
-
-
-def read_transform(folder):
-    """The `Frames` that `write_transform` wrote."""
-    told = read_json(pathlib.Path(folder) / _TRANSFORM)
-
-    def numbers(value):
-        return tuple(value) if isinstance(value, list) else value
-
-    return Frames(
-        tuple(told["shape"]), numbers(told["offset"]), numbers(told["scale"])
-    )
 
 
 def tune(examples, transform, folder, trainer, tuner):

@@ -9,9 +9,9 @@ import re
 import shutil
 import tempfile
 
-import apache_beam.io.filesystems as beam_filesystems
 import numpy as np
 
+from pipelines.storage import file_systems
 from video_repr.errors import InputError
 from video_repr.errors import extra
 
@@ -53,9 +53,7 @@ def local_file(path):
         tempfile.NamedTemporaryFile(
             suffix=pathlib.PurePosixPath(path).suffix
         ) as copy,
-        beam_filesystems.FileSystems.open(
-            path, compression_type="uncompressed"
-        ) as source,
+        file_systems().open(path, compression_type="uncompressed") as source,
     ):
         shutil.copyfileobj(source, copy, 1 << 20)
         copy.flush()
@@ -160,7 +158,7 @@ def pictures(folder, rate, decoded):
         import cv2
     for name in list_pictures(folder):
         decoded.promised += 1
-        with beam_filesystems.FileSystems.open(name) as file:
+        with file_systems().open(name) as file:
             data = np.frombuffer(file.read(), np.uint8)
         picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
         if picture is None:
@@ -184,9 +182,7 @@ def list_pictures(folder):
         # Beam would take a [ in its name for a pattern.
         paths = [os.path.join(folder, name) for name in os.listdir(folder)]
     else:
-        (matched,) = beam_filesystems.FileSystems.match(
-            [beam_filesystems.FileSystems.join(folder, "*")]
-        )
+        (matched,) = file_systems().match([file_systems().join(folder, "*")])
         paths = [found.path for found in matched.metadata_list]
 
     def in_words_and_numbers(path):

@@ -11,10 +11,10 @@ from video_repr import VideoSeq2Seq
 from video_repr.data import ClipDataset
 from video_repr.data import features as fields
 from video_repr.data.dataset import load
-from video_repr.data.dataset import sha256
 from video_repr.data.features import Clip
 from video_repr.data.features import Features
 from video_repr.errors import InputError
+from video_repr.files import sha256
 
 
 def write_dataset(path, features, clips, shards=2):

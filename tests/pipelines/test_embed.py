@@ -8,6 +8,7 @@ import tensorflow as tf
 from pipelines import arguments
 from pipelines import embed
 from pipelines import moving_mnist
+from pipelines.transforms.vectors import EMBEDDING
 from video_repr import Encoder
 from video_repr.data import ClipDataset
 from video_repr.data import read_clip
@@ -73,7 +74,7 @@ def test_vectors_are_those_of_the_encoder(encoder, dataset, tmp_path, sums):
             fields = example.features.feature
             (name,) = fields["example/id"].bytes_list.value
             np.testing.assert_array_equal(
-                np.float32(fields[embed.EMBEDDING].float_list.value),
+                np.float32(fields[EMBEDDING].float_list.value),
                 found[name.decode()],
             )
     # Nothing is lost to a second run, and it may replace what it wrote.

@@ -19,7 +19,7 @@ from pipelines.training.statistics_gen import write_statistics
 from pipelines.transforms.write import frame_record
 from video_repr import InputError
 from video_repr.data import ClipDataset
-from video_repr.data.dataset import sha256
+from video_repr.files import sha256
 
 KEY = "RGB/feature/floats"
 # Half of 16 clips are to train on, a quarter each for the others.

@@ -22,7 +22,7 @@ from pipelines.transforms.decode import Decoded
 from pipelines.transforms.frames import Frames
 from video_repr.data import ClipDataset
 from video_repr.data import read_clip
-from video_repr.data.dataset import SPLITS
+from video_repr.data.splits import SPLITS
 
 
 def read_all(path):

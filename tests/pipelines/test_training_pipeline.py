@@ -32,9 +32,9 @@ from pipelines.training.lineage import read_run
 from pipelines.training_pipeline import compile_pipeline
 from video_repr import InputError
 from video_repr import cli
+from video_repr.artefact import versions_of
 from video_repr.data import ClipDataset
 from video_repr.errors import PipelineError
-from video_repr.export import versions_of
 
 ROOT = pathlib.Path(__file__).parents[2]
 TINY = """

@@ -12,12 +12,13 @@ from video_repr import Encoder
 from video_repr import InputError
 from video_repr.errors import DivergedError
 from video_repr.transfer.cells import Cells
-from video_repr.transfer.finetune import FinetuneConfig
+from video_repr.transfer.config import SYSTEMS
+from video_repr.transfer.config import FinetuneConfig
+from video_repr.transfer.config import LabelCurveConfig
 from video_repr.transfer.finetune import Finetuner
 from video_repr.transfer.finetune import accuracy
-from video_repr.transfer.label_curve import SYSTEMS
-from video_repr.transfer.label_curve import LabelCurve
 from video_repr.transfer.label_curve import _shuffled
+from video_repr.transfer.label_curve import fit_cells
 from video_repr.transfer.label_curve import rows
 from video_repr.transfer.videos import Videos
 from video_repr.transfer.videos import check_splits
@@ -139,9 +140,8 @@ def test_what_each_system_starts_from_and_sees(
     fitted = Finetuner.fit
     monkeypatch.setattr(Finetuner, "fit", fit)
     config = dataclasses.replace(FAST, updates=1)
-    LabelCurve((2,), seeds=2, finetune=config).run(
-        train, test, encoder, tmp_path / "cells.jsonl"
-    )
+    curve = LabelCurveConfig((2,), seeds=2, finetune=config)
+    fit_cells(curve, train, test, encoder, tmp_path / "cells.jsonl")
     first, second = fits[:3], fits[3:]
     for (of, few, none), (same, again, random), (_, shuffled, also) in (
         first,
@@ -235,9 +235,9 @@ def test_other_rates_for_the_encoder(encoder, rng, rate):
 
 def test_the_curve_goes_on(encoder, rng, tmp_path, monkeypatch):
     train, test = make_videos(rng, 12), make_videos(rng, 30, first=12)
-    curve = LabelCurve((1, 3), seeds=2, finetune=FAST)
+    curve = LabelCurveConfig((1, 3), seeds=2, finetune=FAST)
     file = tmp_path / "cells.jsonl"
-    table = curve.run(train, test, encoder, file)
+    table = fit_cells(curve, train, test, encoder, file)
     lines = file.read_text().splitlines()
     assert len(lines) == len(SYSTEMS) * 2 * 2
     cells = [json.loads(line) for line in lines]
@@ -258,7 +258,7 @@ def test_the_curve_goes_on(encoder, rng, tmp_path, monkeypatch):
         "fit",
         lambda self, *given: fits.append(given) or fit(self, *given),
     )
-    assert curve.run(train, test, encoder, file) == table
+    assert fit_cells(curve, train, test, encoder, file) == table
     assert len(fits) == sum(
         c["system"] in ("pretrained", "random", "shuffled_frames")
         for c in cells[9:]
@@ -268,8 +268,8 @@ def test_the_curve_goes_on(encoder, rng, tmp_path, monkeypatch):
 def test_permuted_labels_give_chance(encoder, rng, tmp_path):
     train = make_videos(rng, 60, permuted=True)
     test = make_videos(rng, 150, first=60)
-    curve = LabelCurve((4,), seeds=6, finetune=FAST)
-    (row,) = curve.run(train, test, encoder, tmp_path / "cells.jsonl")
+    curve = LabelCurveConfig((4,), seeds=6, finetune=FAST)
+    (row,) = fit_cells(curve, train, test, encoder, tmp_path / "cells.jsonl")
     for system in SYSTEMS:
         assert row[system]["mean"] < 0.6, system
 
@@ -311,8 +311,8 @@ def test_settings_that_are_refused(options, message):
 
 def test_curves_that_are_refused():
     with pytest.raises(InputError, match="at least 2 seeds"):
-        LabelCurve(seeds=1)
+        LabelCurveConfig(seeds=1)
     with pytest.raises(InputError, match="at least 1"):
-        LabelCurve((0,))
+        LabelCurveConfig((0,))
     with pytest.raises(InputError, match="inverse_penalty above 0"):
-        LabelCurve(inverse_penalty=0.0)
+        LabelCurveConfig(inverse_penalty=0.0)

@@ -1,19 +1,8 @@
-"""Data: digits, Moving MNIST, clips from files, dataset directories."""
+"""Data: digits, Moving MNIST, clips from files, dataset directories.
 
-from video_repr.data.clips import read_clip
-from video_repr.data.dataset import ClipDataset
-from video_repr.data.digits import Digits
-from video_repr.data.digits import load_digits
-from video_repr.data.moving_mnist import Motion
-from video_repr.data.moving_mnist import MovingMNIST
-from video_repr.data.moving_mnist import read_sequences
+What is named here is imported when it is first used: see __init__.pyi.
+"""
 
-__all__ = [
-    "ClipDataset",
-    "Digits",
-    "Motion",
-    "MovingMNIST",
-    "load_digits",
-    "read_clip",
-    "read_sequences",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -12,7 +12,6 @@ COMPLETED      written last
 
 import dataclasses
 import functools
-import hashlib
 import json
 import pathlib
 
@@ -21,8 +20,8 @@ import tensorflow as tf
 
 from video_repr.data.features import Features
 from video_repr.errors import InputError
+from video_repr.files import sha256
 
-SPLITS = ("train", "validation", "test")
 _SHUFFLED = 1000
 
 
@@ -267,12 +266,6 @@ def load(
         shuffle=shuffle,
         seed=seed,
     )
-
-
-def sha256(path):
-    """Hexadecimal SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @functools.cache

@@ -21,7 +21,6 @@ import math
 from typing import Literal
 
 import numpy as np
-import tensorflow as tf
 
 from video_repr.errors import InputError
 
@@ -114,6 +113,8 @@ class Features:
         Raises:
             InputError: if the clip is not of these features.
         """
+        import tensorflow as tf
+
         values = clip.values
         dtype = np.uint8 if self.is_image else np.float32
         if (
@@ -178,6 +179,8 @@ class Features:
             "label", int64, `NO_LABEL` where there is none; "id", "group" and
             "media_id", strings; "start", int64.
         """
+        import tensorflow as tf
+
         text = tf.io.FixedLenFeature((), tf.string)
         number = tf.io.FixedLenFeature((), tf.int64)
         fields = tf.io.parse_single_example(
@@ -208,6 +211,8 @@ class Features:
 
 
 def _png(clip):
+    import tensorflow as tf
+
     # One picture a clip is decoded many times faster than one a frame.
     *_, height, width, channels = clip.reshape(*clip.shape[:3], -1).shape
     if channels not in (1, 3, 4):
@@ -219,6 +224,8 @@ def _png(clip):
 
 
 def _clip(png, frame_shape):
+    import tensorflow as tf
+
     height, width, channels = (*frame_shape, 1)[:3]
     if channels in (1, 3, 4):
         strip = tf.io.decode_png(png, channels=channels)
@@ -229,14 +236,20 @@ def _clip(png, frame_shape):
 
 
 def _bytes(value):
+    import tensorflow as tf
+
     return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
 
 
 def _integer(value):
+    import tensorflow as tf
+
     return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
 
 
 def _floats(values):
+    import tensorflow as tf
+
     return tf.train.Feature(
         float_list=tf.train.FloatList(value=values.reshape(-1))
     )

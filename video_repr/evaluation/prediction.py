@@ -5,23 +5,7 @@ import tensorflow as tf
 
 from video_repr import metrics
 
-_PIXEL_METRICS = {"ssim": metrics.ssim, "psnr": metrics.psnr}
-_ERROR_METRICS = {
-    "half_sse_per_frame": metrics.half_sse_per_frame,
-    "mse_sum_per_frame": metrics.mse_sum_per_frame,
-    "mae_sum_per_frame": metrics.mae_sum_per_frame,
-}
-
-
-def metric_names(logistic):
-    """Names of the metrics of frames that `evaluate` knows.
-
-    Args:
-        logistic: whether the outputs are.
-    """
-    if logistic:
-        return ("bce_sum_per_frame", *_ERROR_METRICS, *_PIXEL_METRICS)
-    return tuple(_ERROR_METRICS)
+_METRICS = {**metrics.ERROR_METRICS, **metrics.PIXEL_METRICS}
 
 
 def evaluate(model, clips, mean_frame, batch_size=100):
@@ -126,7 +110,7 @@ class _Scores:
         self._per_frame = {}
 
     def add(self, name, truth, prediction, logistic, is_frames=False):
-        wanted = set(metric_names(logistic))
+        wanted = set(metrics.metric_names(logistic))
         if self._only:
             wanted &= set(self._only)
         if truth.ndim < 4 or min(truth.shape[2:4]) < 11:
@@ -138,7 +122,7 @@ class _Scores:
             self._append(name, "bce_sum_per_frame", bce)
         if logistic and not is_frames:
             prediction = 1 / (1 + np.exp(-prediction))
-        for metric, function in {**_ERROR_METRICS, **_PIXEL_METRICS}.items():
+        for metric, function in _METRICS.items():
             if metric in wanted:
                 self._append(name, metric, function(truth, prediction))
 

@@ -6,7 +6,7 @@ from video_repr.files import read_json
 from video_repr.report.page import Table
 from video_repr.report.page import figure
 from video_repr.report.results import made_rows
-from video_repr.transfer.label_curve import SYSTEMS
+from video_repr.transfer.config import SYSTEMS
 from video_repr.transfer.predictions import Predictions
 from video_repr.transfer.predictions import predictions_file
 

@@ -5,7 +5,7 @@ import dataclasses
 import pathlib
 
 from video_repr.configs.data import data_of
-from video_repr.data.dataset import sha256
+from video_repr.files import sha256
 from video_repr.files import whole_file
 from video_repr.files import write_json
 from video_repr.training import pretrain
@@ -16,6 +16,7 @@ from video_repr.transfer.cells import spread
 from video_repr.transfer.finetune import Finetuner
 from video_repr.transfer.finetune import accuracy
 from video_repr.transfer.finetune import random_weights
+from video_repr.transfer.label_curve import load_splits
 
 # The decoders of each: of the reversed input, and of the future.
 DECODERS = {
@@ -41,7 +42,7 @@ def compare_pretraining(curve, pretraining, directory, split="test"):
     NAME/                             the run directory of each pretraining
 
     Args:
-        curve: a `LabelCurve`: numbers of labels, seeds, how to fit.
+        curve: a `LabelCurveConfig`: numbers of labels, seeds, how to fit.
         pretraining: a `configs.DatasetRun`; its decoders are replaced.
         directory: directory to write.
         split: the split to be right about.
@@ -56,7 +57,7 @@ def compare_pretraining(curve, pretraining, directory, split="test"):
             does not fit together.
     """
     directory = pathlib.Path(directory)
-    train, held_out = curve.splits(pretraining.data.path, split)
+    train, held_out = load_splits(curve, pretraining.data.path, split)
     # Found too short now rather than when the settings are written.
     data = data_of(pretraining)
     data.train(pretraining.training.batch_size)

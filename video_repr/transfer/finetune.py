@@ -12,6 +12,7 @@ from video_repr.errors import extra
 from video_repr.files import whole_directory
 from video_repr.losses import CrossEntropySumOverSteps
 from video_repr.models.classifier import ActionClassifier
+from video_repr.optimizers import LayerwiseAdam
 from video_repr.transfer.baselines import logistic_regression
 from video_repr.transfer.encoders import check_fits
 from video_repr.transfer.encoders import check_unseen
@@ -21,97 +22,6 @@ from video_repr.transfer.predictions import write_outcome
 from video_repr.transfer.videos import load_videos
 
 _AT_ONCE = 64
-
-
-@dataclasses.dataclass(frozen=True)
-class FinetuneConfig:
-    """How a classifier is fitted.
-
-    Attributes:
-        block: frames of a block of a video.
-        stride: frames from the start of a block to that of the next.
-        updates: number of updates.
-        batch_size: blocks in an update.
-        learning_rate: of Adam; falls linearly to 0.
-        encoder_rate: factor of the learning rate for the encoder's weights; 0
-            freezes them: a linear probe.
-        layer_decay: factor of an encoder layer's rate to that of the layer
-            above it.
-        dropout: of non-recurrent connections: between the encoder's layers,
-            and of what the softmax reads (paper, section 3.4).
-        input_dropout: share of the values of frames that is dropped.
-        recurrent_dropout: share of the recurrent weights that is.
-        label_smoothing: share of the truth that is spread over all classes.
-        probe: scikit-learn's C of a logistic regression of the encoder's
-            outputs, averaged over a block, that the softmax starts from; None
-            starts it at zero.
-    """
-
-    block: int = 16
-    stride: int = 8
-    updates: int = 20
-    batch_size: int = 32
-    learning_rate: float = 1e-4
-    encoder_rate: float = 1.0
-    layer_decay: float = 1.0
-    dropout: float = 0.5
-    input_dropout: float = 0.0
-    recurrent_dropout: float = 0.0
-    label_smoothing: float = 0.0
-    probe: float | None = 10.0
-
-    def __post_init__(self):
-        for name in ("block", "stride", "batch_size"):
-            if getattr(self, name) < 1:
-                raise InputError(
-                    f"Expected {name} of at least 1. Received: "
-                    f"{getattr(self, name)}"
-                )
-        for name in ("learning_rate", "probe"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InputError(f"Expected {name} above 0. Received: {value}")
-        for name, below in (
-            ("updates", np.inf),
-            ("encoder_rate", np.inf),
-            ("layer_decay", np.inf),
-            ("dropout", 1),
-            ("input_dropout", 1),
-            ("recurrent_dropout", 1),
-            ("label_smoothing", 1),
-        ):
-            if not 0 <= getattr(self, name) < below:
-                raise InputError(
-                    f"Expected {name} of at least 0 and below {below}. "
-                    f"Received: {getattr(self, name)}"
-                )
-
-
-@keras.saving.register_keras_serializable(package="video_repr")
-class LayerwiseAdam(keras.optimizers.Adam):
-    """Adam with other learning rates for some of the weights.
-
-    Args:
-        factors: of the learning rate, by what the paths of variables begin
-            with.
-        **kwargs: as for `keras.optimizers.Adam`.
-    """
-
-    def __init__(self, learning_rate=1e-3, *, factors=None, **kwargs):
-        super().__init__(learning_rate, **kwargs)
-        self.factors = dict(factors or {})
-
-    def update_step(self, gradient, variable, learning_rate):
-        # TensorFlow's own variable has no path.
-        index = self._get_variable_index(variable)
-        name = self._trainable_variables[index].path
-        for path, factor in self.factors.items():
-            if name.startswith(path):
-                learning_rate = learning_rate * factor
-        super().update_step(gradient, variable, learning_rate)
-
-    def get_config(self):
-        return {**super().get_config(), "factors": self.factors}
 
 
 class Finetuner:

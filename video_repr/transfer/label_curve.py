@@ -4,14 +4,13 @@ import csv
 import dataclasses
 import io
 import pathlib
-from typing import Literal
 
 import numpy as np
 
 from video_repr import visualization
-from video_repr.data.dataset import sha256
 from video_repr.data.draw import rng_of
 from video_repr.errors import InputError
+from video_repr.files import sha256
 from video_repr.files import whole_file
 from video_repr.files import write_json
 from video_repr.models.classifier import block_starts
@@ -20,127 +19,85 @@ from video_repr.transfer.cells import Cells
 from video_repr.transfer.cells import go_on
 from video_repr.transfer.cells import paired_gain
 from video_repr.transfer.cells import spread
+from video_repr.transfer.config import SYSTEMS
 from video_repr.transfer.encoders import check_fits
 from video_repr.transfer.encoders import check_unseen
 from video_repr.transfer.encoders import load_encoder
 from video_repr.transfer.encoders import weights_sum
-from video_repr.transfer.finetune import FinetuneConfig
 from video_repr.transfer.finetune import Finetuner
 from video_repr.transfer.finetune import accuracy
 from video_repr.transfer.finetune import random_weights
 from video_repr.transfer.videos import load_videos
 
-# The keys of a row, and what they are called in figures.
-SYSTEMS = {
-    "pretrained": "LSTM, pretrained",
-    "random": "LSTM, random",
-    "shuffled_frames": "LSTM, pretrained, frames shuffled",
-    "mean_percept_probe": "linear, mean frame",
-    "single_frame": "linear, single frames",
-}
 
+def load_splits(curve, dataset, split):
+    """The training videos of a dataset, and those to be right about.
 
-@dataclasses.dataclass(frozen=True)
-class LabelCurve:
-    """Fits classifiers on few labels, again and again.
-
-    Attributes:
-        per_class: numbers of labelled videos of each class, or "all".
-        seeds: number of label subsets for each.
-        finetune: how a classifier is fitted.
-        inverse_penalty: scikit-learn's C of the classifiers without an LSTM.
+    Raises:
+        InputError: if they cannot be had, or a class has fewer training
+            videos than labels are to be drawn.
     """
-
-    per_class: tuple[int | Literal["all"], ...] = (1, 2, 4, 8, "all")
-    seeds: int = 10
-    finetune: FinetuneConfig = dataclasses.field(default_factory=FinetuneConfig)
-    inverse_penalty: float = 10.0
-
-    def __post_init__(self):
-        if self.seeds < 2:
-            raise InputError(
-                "Expected at least 2 seeds, for an interval. Received: "
-                f"{self.seeds}"
-            )
-        if not self.inverse_penalty > 0:
-            raise InputError(
-                "Expected an inverse_penalty above 0. Received: "
-                f"{self.inverse_penalty}"
-            )
-        if not self.per_class or any(
-            k != "all" and k < 1 for k in self.per_class
-        ):
-            raise InputError(
-                "Expected numbers of labels per class, each at least 1. "
-                f"Received: {self.per_class}"
-            )
-
-    def splits(self, dataset, split):
-        """The training videos of a dataset, and those to be right about.
-
-        Raises:
-            InputError: if they cannot be had, or a class has fewer training
-                videos than labels are to be drawn.
-        """
-        videos = load_videos(dataset)
-        if split not in videos:
-            raise InputError(
-                f"Expected one of the splits {', '.join(videos)} of "
-                f"{dataset}. Received: {split!r}"
-            )
-        for k in self.per_class:
-            # Refused now rather than after an hour.
-            videos["train"].few(k, 0)
-        for name in ("train", split):
-            told = videos[name].introduce(
-                self.finetune.block, self.finetune.stride
-            )
-            print(f"{name}: {told}", flush=True)
-        return videos["train"], videos[split]
-
-    def run(self, train, test, encoder, file):
-        """Fits what is not fitted yet.
-
-        Args:
-            train: `Videos` to draw labels from.
-            test: `Videos` to be right about.
-            encoder: the pretrained `Encoder`.
-            file: .jsonl file of the accuracies; a line is added to it for
-                each fit, and what is there is not fitted again.
-
-        Returns:
-            The rows, see `rows`.
-        """
-        block, stride = self.finetune.block, self.finetune.stride
-        shuffled_train = _shuffled(train, block, stride)
-        shuffled_test = _shuffled(test, block, stride)
-        classes = len(train.classes)
-        finetuner = Finetuner(encoder, classes, self.finetune)
-        # Their blocks do not overlap: each is shuffled by itself.
-        of_shuffled = Finetuner(
-            encoder, classes, dataclasses.replace(self.finetune, stride=block)
+    videos = load_videos(dataset)
+    if split not in videos:
+        raise InputError(
+            f"Expected one of the splits {', '.join(videos)} of "
+            f"{dataset}. Received: {split!r}"
         )
+    for k in curve.per_class:
+        # Refused now rather than after an hour.
+        videos["train"].few(k, 0)
+    for name in ("train", split):
+        told = videos[name].introduce(
+            curve.finetune.block, curve.finetune.stride
+        )
+        print(f"{name}: {told}", flush=True)
+    return videos["train"], videos[split]
 
-        def fit(system, k, seed):
-            few, weights = train.few(k, seed), None
-            if system == "mean_percept_probe":
-                return baselines.mean_percept_probe(
-                    few, test, inverse_penalty=self.inverse_penalty
-                )
-            if system == "single_frame":
-                return baselines.single_frame(
-                    few, test, inverse_penalty=self.inverse_penalty
-                )
-            if system == "shuffled_frames":
-                few = shuffled_train.few(k, seed)
-                return accuracy(of_shuffled.fit(few, seed), shuffled_test)
-            if system == "random":
-                weights = random_weights(encoder, seed)
-            return accuracy(finetuner.fit(few, seed, weights), test)
 
-        cells = Cells(file)
-        cells.fill(SYSTEMS, self.per_class, self.seeds, fit)
-        return rows(cells, self.per_class, self.seeds)
+def fit_cells(curve, train, test, encoder, file):
+    """Fits what is not fitted yet.
+
+    Args:
+        curve: a `LabelCurveConfig`.
+        train: `Videos` to draw labels from.
+        test: `Videos` to be right about.
+        encoder: the pretrained `Encoder`.
+        file: .jsonl file of the accuracies; a line is added to it for
+            each fit, and what is there is not fitted again.
+
+    Returns:
+        The rows, see `rows`.
+    """
+    block, stride = curve.finetune.block, curve.finetune.stride
+    shuffled_train = _shuffled(train, block, stride)
+    shuffled_test = _shuffled(test, block, stride)
+    classes = len(train.classes)
+    finetuner = Finetuner(encoder, classes, curve.finetune)
+    # Their blocks do not overlap: each is shuffled by itcurve.
+    of_shuffled = Finetuner(
+        encoder, classes, dataclasses.replace(curve.finetune, stride=block)
+    )
+
+    def fit(system, k, seed):
+        few, weights = train.few(k, seed), None
+        if system == "mean_percept_probe":
+            return baselines.mean_percept_probe(
+                few, test, inverse_penalty=curve.inverse_penalty
+            )
+        if system == "single_frame":
+            return baselines.single_frame(
+                few, test, inverse_penalty=curve.inverse_penalty
+            )
+        if system == "shuffled_frames":
+            few = shuffled_train.few(k, seed)
+            return accuracy(of_shuffled.fit(few, seed), shuffled_test)
+        if system == "random":
+            weights = random_weights(encoder, seed)
+        return accuracy(finetuner.fit(few, seed, weights), test)
+
+    cells = Cells(file)
+    cells.fill(SYSTEMS, curve.per_class, curve.seeds, fit)
+    return rows(cells, curve.per_class, curve.seeds)
 
 
 def rows(cells, per_class, seeds):
@@ -181,7 +138,7 @@ def run_label_curve(curve, encoder, dataset, directory, split="test"):
     Writes label_curve.json, .csv and .png, and cells.jsonl, a line a fit.
 
     Args:
-        curve: a `LabelCurve`.
+        curve: a `LabelCurveConfig`.
         encoder: path, see `encoders.load_encoder`.
         dataset: path of a dataset directory with labels.
         directory: directory to write.
@@ -201,7 +158,7 @@ def run_label_curve(curve, encoder, dataset, directory, split="test"):
         "split": split,
         **dataclasses.asdict(curve),
     }
-    train, held_out = curve.splits(dataset, split)
+    train, held_out = load_splits(curve, dataset, split)
     pretrained = load_encoder(encoder)
     # Others of the same names are not to go on with these.
     about["sha256"] = {
@@ -211,7 +168,9 @@ def run_label_curve(curve, encoder, dataset, directory, split="test"):
     check_fits(pretrained, train)
     check_unseen(encoder, held_out, split)
     go_on(directory, about)
-    table = curve.run(train, held_out, pretrained, directory / "cells.jsonl")
+    table = fit_cells(
+        curve, train, held_out, pretrained, directory / "cells.jsonl"
+    )
     write_json(directory / "label_curve.json", {**about, "rows": table})
     with whole_file(directory / "label_curve.csv") as partial:
         partial.write_text(to_csv(table))

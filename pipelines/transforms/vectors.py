@@ -1,0 +1,163 @@
+"""Vectors of clips, by an exported encoder."""
+
+import functools
+import pathlib
+
+import apache_beam as beam
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import tensorflow as tf
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.ml.inference.base import KeyedModelHandler
+from apache_beam.ml.inference.base import ModelHandler
+from apache_beam.ml.inference.base import RunInference
+
+from pipelines.transforms import write
+from video_repr.data import ClipDataset
+from video_repr.data.features import EXAMPLE_ID
+from video_repr.errors import InputError
+
+EMBEDDING = "embedding/floats"
+
+
+class WriteVectors(beam.PTransform):
+    """Names of shards into files of vectors.
+
+    Args:
+        encoder: path of the SavedModel.
+        batch: clips at once.
+        dataset: path of the dataset directory of the shards.
+        frame_shape: shape of the frames that the encoder reads.
+        output: directory to write.
+    """
+
+    def __init__(self, encoder, batch, dataset, frame_shape, output):
+        super().__init__()
+        self._handler = KeyedModelHandler(SavedEncoder(encoder, batch))
+        self._clips = dataset, frame_shape
+        self._output = output
+
+    def expand(self, shards):
+        return (
+            shards
+            | "Read" >> beam.FlatMap(_clips, *self._clips)
+            | "Embed" >> RunInference(self._handler)
+            | "By file" >> beam.MapTuple(_by_file)
+            | beam.GroupByKey()
+            | "Write" >> beam.MapTuple(functools.partial(_write, self._output))
+        )
+
+
+class SavedEncoder(ModelHandler):
+    """An exported encoder for `RunInference`.
+
+    Args:
+        path: of the SavedModel.
+        batch: clips at once.
+    """
+
+    def __init__(self, path, batch):
+        self._path = path
+        self._batching = {"min_batch_size": 1, "max_batch_size": batch}
+
+    def load_model(self):
+        """The SavedModel."""
+        return _load(self._path)
+
+    def run_inference(self, batch, model, inference_args=None):
+        """Vectors of clips, which may be of several lengths."""
+        vectors = [None] * len(batch)
+        for length in {len(clip) for clip in batch}:
+            rows = [i for i, c in enumerate(batch) if len(c) == length]
+            clips = np.stack([batch[i] for i in rows])
+            # Of one size, whatever Beam has gathered: the same bytes again.
+            missing = self._batching["max_batch_size"] - len(rows)
+            padding = [(0, missing)] + [(0, 0)] * (clips.ndim - 1)
+            found = model(np.pad(clips, padding)).numpy()
+            for row, vector in zip(rows, found, strict=False):
+                vectors[row] = vector
+        return vectors
+
+    def batch_elements_kwargs(self):
+        """Sizes of batches, for Beam."""
+        return self._batching
+
+
+def _load(path):
+    try:
+        return tf.saved_model.load(path)
+    except Exception as error:
+        # TensorFlow has many types for what a broken SavedModel raises.
+        raise InputError(
+            f"Expected an exported encoder. Received: {path}: {error}"
+        ) from error
+
+
+def frame_shape_of(path):
+    """Shape of the frames that an exported encoder reads.
+
+    Raises:
+        InputError: if it is none.
+    """
+    signature = _load(path).signatures.get("serving_default")
+    inputs = (
+        {} if signature is None else signature.structured_input_signature[1]
+    )
+    if "clips" not in inputs:
+        raise InputError(
+            "Expected an encoder as `video-repr export` writes it. Received: "
+            f"{path}, which reads no clips"
+        )
+    return tuple(inputs["clips"].shape[2:])
+
+
+def _clips(name, path, frame_shape):
+    features = ClipDataset(path).features
+    file = str(pathlib.Path(path) / name)
+    for record in tf.data.TFRecordDataset(file):
+        example = features.parse(record)
+        clip = example["clip"].numpy()
+        if features.is_image:
+            clip = clip.astype(np.float32) / 255
+        clip = clip.reshape(len(clip), *frame_shape)
+        stem = name.removesuffix(".tfrecord")
+        yield (stem, example["id"].numpy().decode()), clip
+
+
+def _by_file(key, vector):
+    stem, name = key
+    return stem, (name, vector)
+
+
+def _write(output, stem, rows):
+    rows = sorted(rows, key=lambda row: write.hash_of(row[0]))
+    base = FileSystems.join(output, stem)
+    table = pyarrow.table(
+        {
+            "id": pyarrow.array([name for name, _ in rows]),
+            "vector": pyarrow.array(
+                [vector for _, vector in rows],
+                pyarrow.list_(pyarrow.float32()),
+            ),
+        }
+    )
+    data = pyarrow.BufferOutputStream()
+    pyarrow.parquet.write_table(table, data)
+    write.write_whole(f"{base}.parquet", data.getvalue().to_pybytes())
+    records = []
+    for name, vector in rows:
+        fields = {
+            EXAMPLE_ID: tf.train.Feature(
+                bytes_list=tf.train.BytesList(value=[name.encode()])
+            ),
+            EMBEDDING: tf.train.Feature(
+                float_list=tf.train.FloatList(value=vector)
+            ),
+        }
+        example = tf.train.Example(features=tf.train.Features(feature=fields))
+        records.append(
+            write.frame_record(example.SerializeToString(deterministic=True))
+        )
+    write.write_whole(f"{base}.tfrecord", b"".join(records))
+    return stem
