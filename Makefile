@@ -1,16 +1,17 @@
-# make demo    learn from bouncing digits, predict, show, export
-# make test    lint and tests
-# make docs    the pages of docs/ and the reference, build/site/index.html
-# make clean   remove what these made, the virtual environment included
+# make demo       learn from bouncing digits, predict, show, export
+# make test       lint and tests, a quarter of an hour on two cores
+# make test-fast  for one who edits: the quick ones, in three minutes
+# make test-hard  what only long runs show: thousands of damaged files, kills
+# make docs       the pages of docs/ and the reference, build/site/index.html
+# make clean      remove what these made, the virtual environment included
 
 PYTHON ?= python3.11
 VENV ?= .venv
-# XLA keeps what it has compiled until a process ends: the tests that compile
-# most have processes of their own.
-COMPILED = tests/conformance tests/layers tests/models
-PYTEST = $(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile
+# More for pytest: make test FLAGS="-k sample"
+FLAGS ?=
+PYTEST = $(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile $(FLAGS)
 
-.PHONY: demo test docs clean
+.PHONY: demo test test-fast test-hard docs clean
 
 demo: $(VENV)/.installed-demo
 	$(VENV)/bin/video-repr pretrain demo --run runs/demo --resume
@@ -19,8 +20,13 @@ demo: $(VENV)/.installed-demo
 test: $(VENV)/.installed-test
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
-	$(PYTEST) $(COMPILED)
-	$(PYTEST) $(COMPILED:%=--ignore=%)
+	$(PYTEST) -m "not hard"
+
+test-fast: $(VENV)/.installed-test
+	$(PYTEST) -m "not hard and not slow"
+
+test-hard: $(VENV)/.installed-test
+	$(PYTEST) -m hard
 
 docs: $(VENV)/.installed-docs
 	$(VENV)/bin/mkdocs build --strict

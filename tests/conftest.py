@@ -13,6 +13,19 @@ import pytest
 SHARED = pathlib.Path(__file__).parents[2] / "shared" / "data"
 
 
+# Markers of tests that may be skipped under --no-skips, and why.
+MAY_SKIP = {"shared": "real data lie beside a checkout, not in it"}
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--no-skips",
+        action="store_true",
+        help="fail if a test is skipped, but for those marked: "
+        + ", ".join(f"{mark} ({why})" for mark, why in MAY_SKIP.items()),
+    )
+
+
 def pytest_collection_modifyitems(items):
     if SHARED.is_dir():
         return
@@ -21,6 +34,23 @@ def pytest_collection_modifyitems(items):
             item.add_marker(
                 pytest.mark.skip(reason=f"needs real data in {SHARED}")
             )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session):
+    result = yield
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    # Workers report to the session that started them.
+    if reporter and session.config.getoption("--no-skips"):
+        skipped = [
+            report.nodeid
+            for report in reporter.stats.get("skipped", [])
+            if not set(MAY_SKIP) & set(getattr(report, "keywords", ()))
+        ]
+        if skipped:
+            print("\nSkipped, which --no-skips forbids:", *skipped, sep="\n  ")
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    return result
 
 
 @pytest.fixture(scope="session")

@@ -54,6 +54,10 @@ def run_on(path, output="rectified", **model):
             units=(5,), output=output, output_bias=0.0, **model
         ),
         training=configs.TrainingConfig(
-            epochs=2, steps_per_epoch=3, batch_size=4
+            epochs=2,
+            steps_per_epoch=3,
+            batch_size=4,
+            # Takes longer than all of the training.
+            jit_compile=False,
         ),
     )

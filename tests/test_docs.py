@@ -1,5 +1,6 @@
 """The pages of docs/ and the reference, as `make docs` builds them."""
 
+import inspect
 import pathlib
 import subprocess
 import sys
@@ -43,4 +44,6 @@ def test_all_that_is_public_is_in_the_reference():
     )
     for module in (video_repr, configs, data, evaluation, visualization):
         for name in module.__all__:
+            if inspect.ismodule(getattr(module, name)):
+                continue
             assert f"::: {module.__name__}.{name}\n" in text, name

@@ -7,7 +7,6 @@ from . import layers as layers
 from . import losses as losses
 from . import metrics as metrics
 from . import models as models
-from . import optimizers as optimizers
 from . import saved_model as saved_model
 from . import training as training
 from . import visualization as visualization

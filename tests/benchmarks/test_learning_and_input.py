@@ -22,7 +22,7 @@ def tiny(digits_file):
         ),
         model=configs.ModelConfig(units=(8,), input_frames=3, future_frames=2),
         training=configs.TrainingConfig(
-            epochs=2, steps_per_epoch=15, batch_size=4
+            epochs=2, steps_per_epoch=15, batch_size=4, jit_compile=False
         ),
     )
 

@@ -12,13 +12,14 @@ from video_repr import Encoder
 from video_repr import VideoSeq2Seq
 
 
-def one_step(conditional):
-    """A compiled training step, and its clips."""
+@pytest.fixture(scope="module")
+def one_step():
+    """A compiled training step of every kind of decoder, and its clips."""
     model = VideoSeq2Seq(
         Encoder((4, 5)),
         {
             "reconstruction": Decoder((4, 5), 6),
-            "future": Decoder((4, 5), 6, conditional=conditional),
+            "future": Decoder((4, 5), 6, conditional=True),
         },
         input_frames=3,
         future_frames=2,
@@ -55,9 +56,8 @@ def missing_on_gpus(function, *arguments):
     }
 
 
-@pytest.mark.parametrize("conditional", [False, True])
-def test_every_operation_of_a_step_has_a_kernel_for_gpus(conditional):
-    step, clips = one_step(conditional)
+def test_every_operation_of_a_step_has_a_kernel_for_gpus(one_step):
+    step, clips = one_step
     step(clips)
     assert not missing_on_gpus(step, clips)
 
@@ -67,9 +67,8 @@ def test_an_operation_without_a_kernel_for_gpus_is_found():
     assert missing_on_gpus(step, tf.zeros(())) == {"EagerPyFunc"}
 
 
-@pytest.mark.parametrize("conditional", [False, True])
-def test_a_step_stays_on_its_device_with_known_shapes(conditional):
-    step, clips = one_step(conditional)
+def test_a_step_stays_on_its_device_with_known_shapes(one_step):
+    step, clips = one_step
     program = step.experimental_get_compiler_ir(clips)(stage="hlo")
     # The type before an operation may be a tuple.
     found = set(re.findall(r"= .*?[\])}] ([a-z-]+)\(", program))

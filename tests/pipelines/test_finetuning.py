@@ -21,7 +21,7 @@ from video_repr.configs.data import data_of
 from video_repr.export import export_run
 from video_repr.runs import Run
 from video_repr.training import pretrain
-from video_repr.transfer.comparison import DECODERS
+from video_repr.transfer import comparison
 from video_repr.transfer.encoders import check_unseen
 from video_repr.transfer.finetune import Finetuner
 from video_repr.transfer.predictions import Predictions
@@ -328,9 +328,12 @@ def test_ways_of_pretraining(dataset, tmp_path, capsys, monkeypatch):
         *("--pretraining.training.epochs", "1"),
         *("--pretraining.training.steps-per-epoch", "2"),
         *("--pretraining.training.batch-size", "4"),
-        # Six compilations would take a minute.
         "--pretraining.training.no-jit-compile",
     ]
+    # The others differ in their decoders alone.
+    some = ("none", "autoencoder", "conditional future predictor", "composite")
+    decoders = {name: comparison.DECODERS[name] for name in some}
+    monkeypatch.setattr(comparison, "DECODERS", decoders)
     # A mistake is told before the settings are written.
     assert cli.main([*command, "--pretraining.model.input-frames", "9"]) == 2
     assert "clip_length of at most 9" in capsys.readouterr().err
@@ -345,10 +348,10 @@ def test_ways_of_pretraining(dataset, tmp_path, capsys, monkeypatch):
     )
     assert cli.main(command) == 0
     # Each way its own encoder; of random ones each seed its own.
-    assert len(starts) == 2 * len(DECODERS)
-    assert len(set(starts)) == len(DECODERS) + 1
+    assert len(starts) == 2 * len(decoders)
+    assert len(set(starts)) == len(decoders) + 1
     told = json.loads((tmp_path / "all" / "comparison.json").read_text())
-    assert [row["pretraining"] for row in told["rows"]] == list(DECODERS)
+    assert [row["pretraining"] for row in told["rows"]] == list(decoders)
     assert told["rows"][0]["paired_gain"] == 0
     with open(tmp_path / "all" / "comparison.csv", newline="") as file:
         lines = list(csv.DictReader(file))
@@ -369,7 +372,7 @@ def test_ways_of_pretraining(dataset, tmp_path, capsys, monkeypatch):
                 / "checkpoints/best.keras"
             ).decoders
         )
-        for name in DECODERS
+        for name in decoders
         if name != "none"
     }
     assert branches["autoencoder"] == {"reconstruction"}
@@ -381,4 +384,4 @@ def test_ways_of_pretraining(dataset, tmp_path, capsys, monkeypatch):
     after = capsys.readouterr().out
     assert "seed 0" in before
     assert "seed 0" not in after
-    assert before.splitlines()[-9:] == after.splitlines()[-9:]
+    assert before.splitlines()[-6:] == after.splitlines()[-6:]

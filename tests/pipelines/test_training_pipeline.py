@@ -17,6 +17,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import warm
 import yaml
 from films import write_film
 from google.protobuf import json_format
@@ -141,7 +142,7 @@ def write(home, *changes, more=""):
 
 def run(root="pipeline"):
     """Runs what `tiny.toml` says; returns what became of it."""
-    with contextlib.suppress(PipelineError):
+    with contextlib.suppress(PipelineError), warm.components():
         local.run_pipeline(load("tiny.toml"), root)
     return read_run(root)
 
@@ -176,7 +177,7 @@ class Killer(threading.Thread):
         while not self._ended and self.victim is None:
             for folder in self._root.glob("artifacts/*/.unfinished-*"):
                 if folder.parent.name not in self._spared:
-                    for pid in components_running(os.getpid()):
+                    for pid in [*warm.running]:
                         with contextlib.suppress(ProcessLookupError):
                             os.kill(pid, signal.SIGKILL)
                             self.victim = folder.parent.name
@@ -228,12 +229,11 @@ def killed(home):
 @pytest.fixture(scope="module")
 def first(home, killed):
     """The run that comes through, after those that were killed."""
-    with contextlib.chdir(home):
+    with contextlib.chdir(home), warm.components():
         assert cli.main(["pipeline", "run", "tiny.toml"]) == 0
         return read_run("pipeline")
 
 
-@pytest.mark.slow
 def test_killed_at_any_component(killed, first):
     """Its artifact is absent, and the next run goes on from there."""
     killed, again = killed
@@ -373,20 +373,20 @@ def test_a_tuner_and_a_fine_tuner(first):
     assert 0 <= told["test"]["video_accuracy"] <= 1
 
 
-@pytest.mark.slow
-def test_a_runner_that_is_killed(first):
-    """Its component ends with it, and the next run goes on."""
-    root = pathlib.Path("pipeline")
-    shutil.rmtree(root / "artifacts" / "StatisticsGen")
-    runner = subprocess.Popen(
-        [
-            *(sys.executable, "-c", "from video_repr import cli; cli.main()"),
-            *("pipeline", "run", "tiny.toml", "--root", str(root)),
-        ],
-        stdout=subprocess.DEVNULL,
-    )
+def test_a_runner_that_is_killed(home):
+    """Its component ends with it, and the next run goes on.
+
+    Here every component has a fresh process, as users have it.
+    """
+    root = pathlib.Path("fresh")
+    command = [
+        *(sys.executable, "-c", "from video_repr import cli; cli.main()"),
+        *("pipeline", "run", "tiny.toml", "--root", str(root)),
+        *("--saved-models", "fresh/saved_models"),
+    ]
+    runner = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     with pytest.raises(InputError, match="no pipeline runs"):
-        while True:
+        while runner.poll() is None:
             time.sleep(0.05)
             if any(root.glob("artifacts/StatisticsGen/.unfinished-*")):
                 local.run_pipeline(load("tiny.toml"), root)
@@ -397,15 +397,19 @@ def test_a_runner_that_is_killed(first):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert read_run(root)["status"] == "unfinished"
-    found = run(root)
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    found = read_run(root)
     assert found["status"] == "succeeded"
     assert states(found)["ExampleGen"] == "cached"
+    assert {*CHAIN} == {*states(found)}
+    assert versions_of(root / "saved_models" / "tiny")
 
 
 def test_a_component_that_refuses_says_why(first, home, capsys):
     write(home, ("mean_drift = 2.0", "mean_drift = 0.0"))
     try:
-        code = cli.main(["pipeline", "run", "tiny.toml"])
+        with warm.components():
+            code = cli.main(["pipeline", "run", "tiny.toml"])
     finally:
         write(home)
     assert code == 1

