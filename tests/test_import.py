@@ -158,7 +158,6 @@ def test_a_fresh_process_loads_every_model(fresh_process):
         "import video_repr",
         # Some of ours are being imported when Keras is.
         "from video_repr.models.frames import check_clips",
-        "import keras, video_repr",
     ):
         fresh_process(LOAD.format(imported=imported), told)
 

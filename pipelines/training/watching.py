@@ -1,7 +1,6 @@
 """Watching kfp's local runner: what runs, what is taken from its cache."""
 
 import contextlib
-import functools
 import json
 import logging
 import os
@@ -9,6 +8,7 @@ import pathlib
 import re
 import sys
 import tempfile
+import threading
 import time
 import warnings
 
@@ -39,6 +39,8 @@ class Watch:
         self._read = 0
         # When what runs now began to start.
         self._since = time.time()
+        self._events = None
+        self._one_looks = threading.Lock()
         # The runner replaces `print`, and its output goes to the log.
         self._screen = sys.stdout
 
@@ -55,8 +57,8 @@ class Watch:
             PipelineError: if a component fails.
         """
         with tempfile.TemporaryDirectory() as scratch:
-            events = pathlib.Path(scratch) / "events.jsonl"
-            events.touch()
+            self._events = pathlib.Path(scratch) / "events.jsonl"
+            self._events.touch()
             local.init(
                 local.SubprocessRunner(use_venv=False),
                 pipeline_root=scratch,
@@ -68,17 +70,14 @@ class Watch:
                     _environment(
                         {
                             artifacts.ARTIFACTS: str(self._root / "artifacts"),
-                            artifacts.EVENTS: str(events),
+                            artifacts.EVENTS: str(self._events),
                             artifacts.RUNNER: str(os.getpid()),
                             # Of TensorFlow, about what it was built with.
                             "TF_CPP_MIN_LOG_LEVEL": "2",
                         }
                     ),
                     _Ears(self._hear),
-                    looking(
-                        functools.partial(self._look, events),
-                        _SECONDS_BETWEEN_LOOKS,
-                    ),
+                    looking(self._look, _SECONDS_BETWEEN_LOOKS),
                     open(self._log, "w", buffering=1) as log,
                     contextlib.redirect_stdout(log),
                     warnings.catch_warnings(),
@@ -99,14 +98,17 @@ class Watch:
                 return f"{task['component']} failed: {why}"
         return re.sub(r"\x1b\[[\d;]*m", "", str(error))
 
-    def _look(self, events):
+    def _look(self):
         """Reads what components have told since the last look."""
-        with open(events) as file:
+        with self._one_looks, open(self._events) as file:
             file.seek(self._read)
             # A line may be half written.
             whole = file.read().rpartition("\n")
             self._read += len("".join(whole[:2]).encode())
-        for told in map(json.loads, whole[0].splitlines()):
+            self._tell(map(json.loads, whole[0].splitlines()))
+
+    def _tell(self, events):
+        for told in events:
             component, event = told.pop("component"), told.pop("event")
             if event == "started":
                 # What is killed tells no more.
@@ -128,6 +130,8 @@ class Watch:
         found = _CACHED.search(message)
         if not found:
             return
+        # What was told before this.
+        self._look()
         component = component_name(found[1].replace("-", "_"))
         self._set(component, status="cached", **self._cached(found[2]))
         self._since = time.time()

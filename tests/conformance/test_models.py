@@ -60,7 +60,6 @@ MODELS = {
     "random": {
         "reconstruction": {},
         "future": SAMPLING,
-        "units": (6, 5),
         "encoder": {"input_dropout": 0.2, "recurrent_dropout": 0.2},
     },
     "copy_first_step": {

@@ -273,7 +273,7 @@ def test_scheduled_sampling_follows_its_schedule():
 
 @pytest.mark.parametrize("conditional", [False, True])
 def test_any_number_of_future_frames(conditional):
-    model = make(("future",), conditional=conditional)
+    model = make(("future",), units=(5,), conditional=conditional)
     clips = make_clips(5)
     short = model.predict(clips, verbose=0)["future"]
     long = model.predict_future(clips, 50, batch_size=2)

@@ -300,6 +300,7 @@ def test_nothing_is_made_twice(first, capsys):
     for component, status in states(again).items():
         wanted = "made" if component in NEVER_CACHED else "cached"
         assert status == wanted, component
+    assert all(t["seconds"] >= 0 for t in again["tasks"] if "seconds" in t)
     assert [t["uri"] for t in again["tasks"]][:3] == [
         t["uri"] for t in first["tasks"]
     ][:3]
