@@ -13,6 +13,8 @@ from video_repr import cli
 from video_repr import configs
 from video_repr.runs import Run
 
+pytestmark = pytest.mark.slow
+
 TINY = [
     "--data.frame-size=16",
     "--data.validation-sequences=6",

@@ -5,10 +5,14 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from films import write_film
 
 from video_repr import Encoder
 from video_repr.saved_model import export_encoder
+
+pytestmark = pytest.mark.slow
+
 
 EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 

@@ -9,6 +9,8 @@ import nbclient
 import nbformat
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).parents[1]
 COLAB = ROOT / "colab"
 _ENCODER = str(ROOT / "saved_models" / "moving_mnist" / "1")

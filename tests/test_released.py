@@ -14,6 +14,8 @@ from video_repr import SavedModelEncoder
 from video_repr import artefact
 from video_repr.evaluation.export import evaluate_export
 
+pytestmark = pytest.mark.slow
+
 RELEASED = pathlib.Path(__file__).parents[1] / "saved_models"
 
 

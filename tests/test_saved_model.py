@@ -14,6 +14,8 @@ from video_repr import SavedModelEncoder
 from video_repr.saved_model import export_encoder
 from video_repr.transfer.encoders import load_encoder
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):

@@ -16,6 +16,8 @@ from video_repr import Decoder
 from video_repr import Encoder
 from video_repr.saved_model import export_encoder
 
+pytestmark = pytest.mark.slow
+
 FRAMES = 4
 
 

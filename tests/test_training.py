@@ -16,8 +16,10 @@ from video_repr.runs import Run
 from video_repr.training import build_model
 from video_repr.training import pretrain
 
+pytestmark = pytest.mark.slow
 
-def tiny(digits_file, epochs=3, **training):
+
+def tiny(digits_file, epochs=3, jit_compile=False, **training):
     return configs.Config(
         data=configs.DataConfig(
             digits=str(digits_file),
@@ -35,7 +37,12 @@ def tiny(digits_file, epochs=3, **training):
             dropout=0.2,
         ),
         training=configs.TrainingConfig(
-            epochs=epochs, steps_per_epoch=4, batch_size=2, **training
+            epochs=epochs,
+            steps_per_epoch=4,
+            batch_size=2,
+            # Takes longer than all of the training.
+            jit_compile=jit_compile,
+            **training,
         ),
     )
 
@@ -50,7 +57,9 @@ pretrain(config, sys.argv[2], resume=True)
 
 
 def test_killed_and_resumed_ends_as_if_it_had_not_been(digits_file, tmp_path):
-    config = tiny(digits_file, epochs=8)
+    config = tiny(digits_file, epochs=8, jit_compile=True)
+    model = dataclasses.replace(config.model, reconstruction="none")
+    config = dataclasses.replace(config, model=model)
     pretrain(config, tmp_path / "whole")
     (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
     command = [sys.executable, "-c", TRAIN, tmp_path / "config.json"]

@@ -10,6 +10,8 @@ from benchmarks import time_to_quality
 from benchmarks import tries
 from video_repr import configs
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def tiny(digits_file):

@@ -7,6 +7,8 @@ from benchmarks import linearity
 from benchmarks import train_step
 from benchmarks.step.work import Work
 
+pytestmark = pytest.mark.slow
+
 TINY = Work(2, 6, (4,), 3, 2)
 
 

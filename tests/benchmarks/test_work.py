@@ -8,6 +8,8 @@ import pytest
 from benchmarks.step.work import WORKS
 from benchmarks.step.work import Work
 
+pytestmark = pytest.mark.slow
+
 
 def test_operations_of_the_papers_size_by_hand():
     # The first step's state is zero.

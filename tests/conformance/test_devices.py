@@ -11,6 +11,8 @@ from video_repr import Decoder
 from video_repr import Encoder
 from video_repr import VideoSeq2Seq
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def one_step():

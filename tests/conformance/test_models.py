@@ -12,6 +12,8 @@ from video_repr import Decoder
 from video_repr import Encoder
 from video_repr import VideoSeq2Seq
 
+pytestmark = pytest.mark.slow
+
 UNITS, FRAME, INPUT, FUTURE = (6,), (4, 3), 4, 3
 
 

@@ -16,6 +16,8 @@ from video_repr import VideoSeq2Seq
 from video_repr import configs
 from video_repr.training import build_model
 
+pytestmark = pytest.mark.slow
+
 INPUT, FUTURE, SIZE = 4, 3, 3
 FEATURES = SIZE * SIZE
 UNITS = (5, 6)

@@ -11,6 +11,8 @@ from films import write_film
 
 from video_repr.data import ClipDataset
 
+pytestmark = pytest.mark.slow
+
 
 def audio_only(path):
     with av.open(str(path), "w") as container:

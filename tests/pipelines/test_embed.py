@@ -15,6 +15,8 @@ from video_repr.data import read_clip
 from video_repr.errors import InputError
 from video_repr.saved_model import export_encoder
 
+pytestmark = pytest.mark.slow
+
 
 def call(kind, *given):
     try:

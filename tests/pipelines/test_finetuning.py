@@ -28,6 +28,8 @@ from video_repr.transfer.predictions import Predictions
 from video_repr.transfer.predictions import predictions_file
 from video_repr.transfer.videos import load_videos
 
+pytestmark = pytest.mark.slow
+
 FAST = [
     *("--block", "6", "--stride", "2", "--updates", "40"),
     *("--learning-rate", "0.03", "--batch-size", "8"),

@@ -20,6 +20,8 @@ from video_repr.data import MovingMNIST
 from video_repr.data import load_digits
 from video_repr.models import convnets
 
+pytestmark = pytest.mark.slow
+
 
 def call(command, *given):
     try:

@@ -16,11 +16,14 @@ from video_repr import InputError
 from video_repr import VideoSeq2Seq
 from video_repr import cli
 from video_repr import configs
+from video_repr.configs.frames import Frames
 from video_repr.data import ClipDataset
 from video_repr.export import export_run
 from video_repr.prediction import predict_clip
 from video_repr.training import pretrain
 from video_repr.transfer.encoders import load_encoder
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("output", ["linear", "rectified"])
@@ -235,7 +238,7 @@ def test_frames_are_scaled_by_what_is_given(percepts, tmp_path):
         config,
         training=dataclasses.replace(config.training, jit_compile=False),
     )
-    frames = configs.data.Frames.fitted("linear", (6,), [2.0], [4.0])
+    frames = Frames.fitted("linear", (6,), [2.0], [4.0])
     run = pretrain(config, tmp_path / "run", frames=frames)
     encoder = run.model().encoder
     assert tuple(encoder.offset) == (2.0,)

@@ -37,6 +37,8 @@ from video_repr.artefact import versions_of
 from video_repr.data import ClipDataset
 from video_repr.errors import PipelineError
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).parents[2]
 TINY = """
 name = "tiny"

@@ -23,6 +23,8 @@ from video_repr.report.report import sections
 from video_repr.report.subject import Subject
 from video_repr.training import pretrain
 
+pytestmark = pytest.mark.slow
+
 TITLES = [
     "The run",
     "Losses",

@@ -23,6 +23,8 @@ from video_repr.transfer.label_curve import rows
 from video_repr.transfer.videos import Videos
 from video_repr.transfer.videos import check_splits
 
+pytestmark = pytest.mark.slow
+
 CLASSES = ("clap", "run", "walk")
 
 
@@ -235,7 +237,8 @@ def test_other_rates_for_the_encoder(encoder, rng, rate):
 
 def test_the_curve_goes_on(encoder, rng, tmp_path, monkeypatch):
     train, test = make_videos(rng, 12), make_videos(rng, 30, first=12)
-    curve = LabelCurveConfig((1, 3), seeds=2, finetune=FAST)
+    config = dataclasses.replace(FAST, updates=4)
+    curve = LabelCurveConfig((1, 3), seeds=2, finetune=config)
     file = tmp_path / "cells.jsonl"
     table = fit_cells(curve, train, test, encoder, file)
     lines = file.read_text().splitlines()
