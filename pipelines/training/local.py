@@ -23,6 +23,7 @@ from pipelines.training.watching import Watch
 from pipelines.training_pipeline import make_pipeline
 from pipelines.transforms import decode
 from video_repr import artefact
+from video_repr.data import film
 from video_repr.errors import InputError
 from video_repr.errors import PipelineError
 from video_repr.files import write_json
@@ -137,7 +138,7 @@ def _check_readable(sources):
             return
         try:
             with decode.local_file(source.path) as path:
-                if next(decode.film(path, decode.Decoded()), None) is not None:
+                if next(film.read(path, film.Decoded()), None) is not None:
                     return
             reason = "no frame in it"
         except Exception as error:

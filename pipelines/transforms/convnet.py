@@ -12,9 +12,9 @@ from typing import Literal
 import numpy as np
 
 from pipelines.flags import FLAT
-from pipelines.transforms import decode
 from pipelines.transforms.flow import Flow
 from pipelines.transforms.frames import Frames
+from video_repr.data import film
 from video_repr.errors import InputError
 from video_repr.files import sha256
 
@@ -121,7 +121,7 @@ class Percepts:
         height, width = (
             round(side * size / _READ) for side in (_HEIGHT, _WIDTH)
         )
-        scale = decode.reformatter()
+        scale = film.reformatter()
         for span, seconds, frame in frames:
             pixels = scale.reformat(frame, width, height, "rgb24").to_ndarray()
             yield span, seconds, self._crop(pixels, size)

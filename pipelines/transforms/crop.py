@@ -8,8 +8,8 @@ import numpy as np
 
 from pipelines.flags import FLAT
 from pipelines.sources import Source
-from pipelines.transforms import decode
 from pipelines.transforms.frames import Frames
+from video_repr.data import film
 from video_repr.data.draw import rng_of
 from video_repr.data.features import Clip
 from video_repr.errors import InputError
@@ -85,7 +85,7 @@ class Patches:
         clip_number = itertools.count()
         frames, patches, key, start = 0, None, None, 0.0
         still = too_small = run = longest = 0
-        scale, convert = decode.reformatter(), decode.reformatter()
+        scale, convert = film.reformatter(), film.reformatter()
         shorter_side = self.size if self.whole else self.shorter_side
         for span, seconds, frame in self.frames.read(source, decoded):
             if shorter_side is not None:

@@ -2,12 +2,13 @@
 
 import collections
 import dataclasses
+import math
 from typing import Literal
 
 import numpy as np
 
-from pipelines.transforms import decode
 from pipelines.transforms.frames import Frames
+from video_repr.data import film
 from video_repr.data.features import Clip
 from video_repr.errors import InputError
 from video_repr.errors import MissingExtraError
@@ -40,9 +41,10 @@ class Flow:
     def __post_init__(self):
         for name in ("bound", "stack"):
             value = getattr(self, name)
-            if not value > 0:
+            if not 0 < value < math.inf:
                 raise InputError(
-                    f"Expected flow.{name} above 0. Received: {value}"
+                    f"Expected flow.{name} above 0 and finite. Received: "
+                    f"{value}"
                 )
         # DIS finds nothing in smaller frames.
         if min(self.height, self.width) < 32:
@@ -61,7 +63,7 @@ class Flow:
             `(span, seconds, flow)`: quantised, uint8 `[height, width, 2]`,
             to the right and down, at the time of the earlier frame.
         """
-        compute, scale = self.make(), decode.reformatter()
+        compute, scale = self.make(), film.reformatter()
         before = None
         for span, seconds, frame in frames:
             grey = scale.reformat(

@@ -2,41 +2,52 @@
 
 import numpy as np
 
-# Seconds.
-_LONGEST = 10.0
+# Seconds: times that differ by less are one, and rates that are given in
+# decimals, 29.97 for 30000 / 1001, are met.
+_SAME = 1e-5
+# Seconds: a picture that is held for longer ends its clip.
+_STILL = 10.0
 
 
 def at_rate(frames, rate):
-    """Resamples timed frames.
+    """Resamples frames.
+
+    The frame that is taken at each multiple of 1 / rate, from the first frame
+    on, is the last one that counts as shown by then: a film of a lower rate
+    gives some of its frames twice, one of a higher rate leaves some out, and
+    a picture that is held is there as often as it is held for. What follows
+    a picture that was held for more than ten seconds is another run, and the
+    multiples begin anew there. The last frame is held for its duration.
 
     Args:
-        frames: yields `(seconds, frame)` in the order of time.
-        rate: frames in a second; None keeps the frames as they are.
+        frames: yields `Shown` in the order of time.
+        rate: frames in a second; None keeps the frames as they are, each
+            once.
 
     Yields:
-        `(seconds, frame)`: at each multiple of 1 / rate the frame that is
-        shown then, repeated where the source is slower. A frame that would
-        be shown for longer than `_LONGEST` seconds is a broken time: there
-        the multiples begin anew.
+        `(run, seconds, frame)` with the number of the run.
     """
     if rate is None:
-        yield from frames
+        for shown in frames:
+            yield 0, shown.seconds, shown.frame
         return
-    frames = iter(frames)
-    shown = next(frames, None)
+    shown, run, start, k = None, 0, 0.0, 0
+    for following in frames:
+        if shown is None:
+            start = following.moment
+        while start + k / rate < following.moment - _SAME:
+            yield run, start + k / rate, shown.frame
+            k += 1
+        if shown and following.moment - shown.moment > _STILL:
+            run, start, k = run + 1, following.moment, 0
+        shown = following
     if shown is None:
         return
-    start, k = shown[0], 0
-    for following in frames:
-        if following[0] - shown[0] > _LONGEST:
-            yield start + k / rate, shown[1]
-            shown, start, k = following, following[0], 0
-            continue
-        while start + k / rate < following[0]:
-            yield start + k / rate, shown[1]
-            k += 1
-        shown = following
-    yield start + k / rate, shown[1]
+    # A frame that has no duration is shown where its own time is met.
+    end = max(shown.until, shown.moment + 2 * _SAME) - _SAME
+    while start + k / rate < end:
+        yield run, start + k / rate, shown.frame
+        k += 1
 
 
 def in_spans(frames, spans):

@@ -27,9 +27,9 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics
 
 from pipelines.sources import Source
-from pipelines.transforms.decode import Decoded
 from video_repr.data.features import Clip
 from video_repr.data.features import Features
+from video_repr.data.film import Decoded
 
 _OPEN_PARTS = 64
 

@@ -54,7 +54,9 @@ def test_a_film_that_was_cut_off_says_so(tmp_path, rng, capsys):
     path.write_bytes(data[: len(data) * 7 // 10])
     count = len(read_clip(path))
     assert 0 < count < 20
-    assert f"holds {count} of the 20 frames" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert f"{count} of 20 promised frames" in error
+    assert str(path) in error
 
 
 def test_colour(tmp_path, clip):
@@ -108,6 +110,48 @@ def test_truncated_films_and_gifs(tmp_path, clip):
         path.write_bytes(path.read_bytes()[:300])
         with pytest.raises(InputError, match="Received"):
             read_clip(path)
+
+
+def test_a_film_that_changes_its_size(tmp_path, rng):
+    path = tmp_path / "sizes.h264"
+    with open(path, "wb") as both:
+        for side in (32, 48):
+            part = tmp_path / f"{side}.h264"
+            write_film(part, rng.integers(0, 256, (9, side, side), np.uint8))
+            both.write(part.read_bytes())
+    with pytest.raises(InputError, match="32 x 32 px and 48 x 48 px"):
+        read_clip(path)
+    assert read_clip(path, size=24).shape == (18, 24, 24)
+    # All that is asked for has one size.
+    assert read_clip(path, last=5).shape == (5, 48, 48)
+
+
+@pytest.mark.parametrize(
+    "given", [["a.mp4", "b.mp4"], ("a.gif",), b"a.mp4", None, 3,
+              np.zeros((4, 8, 8))],
+)  # fmt: skip
+def test_what_is_no_path(given):
+    with pytest.raises(InputError, match=r"the path of one clip\. Received"):
+        read_clip(given)
+
+
+@pytest.mark.parametrize("given", [{"size": 0}, {"last": 0}, {"last": -1}])
+def test_numbers_of_which_there_is_none(tmp_path, clip, given):
+    path = write_film(tmp_path / "a.mp4", clip)
+    (name,) = given
+    with pytest.raises(InputError, match=f"Expected {name} of at least 1"):
+        read_clip(path, **given)
+
+
+def test_a_film_that_is_broken_in_the_middle(tmp_path, rng, capsys):
+    clip = rng.integers(0, 256, (20, 64, 64), np.uint8)
+    path = write_film(tmp_path / "film.avi", clip, "png", "rgb24")
+    data = bytearray(path.read_bytes())
+    at = data.index(b"00dc", len(data) // 2)
+    data[at + 8 : at + 200] = bytes(192)
+    path.write_bytes(data)
+    assert len(read_clip(path)) == 19
+    assert "1 packets or frames left out" in capsys.readouterr().err
 
 
 @pytest.mark.shared

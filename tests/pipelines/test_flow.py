@@ -98,7 +98,9 @@ def test_percepts_of_flow(films, tmp_path, network):
     [
         (("--flow.stack", 4), "reads 4 flow frames. Received"),
         (("--flow.stack", 3, "--flow.height", 31), "at least 32 px"),
-        (("--flow.bound", 0), "flow.bound above 0. Received: 0"),
+        (("--flow.bound", 0), "flow.bound above 0 and finite. Received: 0"),
+        (("--flow.bound", "inf"), "flow.bound above 0 and finite. Received"),
+        (("--flow.bound", "nan"), "flow.bound above 0 and finite. Received"),
     ],
 )
 def test_flow_that_does_not_fit(

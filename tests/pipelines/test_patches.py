@@ -18,10 +18,11 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from pipelines import directory
 from pipelines.sources import Source
-from pipelines.transforms.decode import Decoded
 from pipelines.transforms.frames import Frames
 from video_repr.data import ClipDataset
 from video_repr.data import read_clip
+from video_repr.data.film import Decoded
+from video_repr.data.film import Shown
 from video_repr.data.splits import SPLITS
 
 
@@ -390,13 +391,14 @@ def test_frames_that_are_lost_are_not_filled_in():
             if t == 20:
                 decoded.gaps += 1
             if not 20 <= t < 45:
-                yield t / 10, t
+                yield Shown(t / 10, t / 10, (t + 1) / 10, t)
 
     frames = Frames(rate=10.0)
     source = Source("film", "film", "film")
     found = list(frames._spans(source, timed(), 6.0, decoded))
     assert [frame for _, _, frame in found] == [*range(20), *range(45, 60)]
-    assert [key for key, _, _ in found] == [(0, 0)] * 20 + [(0, 1)] * 15
+    assert len({key for key, _, _ in found[:20]}) == 1
+    assert len({key for key, _, _ in found}) == 2
 
 
 def test_names_that_are_no_text(cut, films, tmp_path):
@@ -507,7 +509,17 @@ def test_a_job_that_is_killed_goes_on(
     [
         (("--size", 0), "size of at least 1. Received: 0"),
         (("--clip-frames", 70_000), "70000 frames of 16 px"),
-        (("--rate", -1), "rate above 0. Received: -1"),
+        (("--rate", -1), "rate above 0 and at most 1000. Received: -1"),
+        (("--rate", 0), "rate above 0 and at most 1000. Received: 0"),
+        (("--rate", "inf"), "rate above 0 and at most 1000. Received: inf"),
+        (("--rate", "nan"), "rate above 0 and at most 1000. Received: nan"),
+        (("--rate", 1e9), "rate above 0 and at most 1000. Received: 1000000"),
+        (("--picture-rate", "inf"), "picture_rate above 0 and at most 1000"),
+        (("--clip-seconds", "nan"), "clip_seconds above 0 and finite"),
+        (("--clip-seconds", "inf"), "clip_seconds above 0 and finite"),
+        (("--motion", "nan"), "motion from 0 to 1. Received: nan"),
+        (("--max-failure-rate", "nan"), "max_failure_rate from 0 to 1"),
+        (("--validation", "nan"), "validation from 0 to 1. Received: nan"),
         (("--output", "/output"), "path <data_dir>/<name>/<version>"),
         (("--output", "data/a*/1"), "path <data_dir>/<name>/<version>"),
         (("--motion", 2), "motion from 0 to 1. Received: 2"),

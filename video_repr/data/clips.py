@@ -1,18 +1,16 @@
 """Clips from files."""
 
 import collections
+import os
 import pathlib
-import struct
 import sys
 
 import numpy as np
 
+from video_repr.data import film
 from video_repr.data.moving_mnist import read_npy
 from video_repr.errors import InputError
 from video_repr.errors import extra
-
-# What Pillow raises for files that are no GIFs, or broken ones.
-_GIF_ERRORS = (OSError, EOFError, SyntaxError, ValueError, struct.error)
 
 
 def read_clip(path, *, size=None, grey=True, last=None):
@@ -28,18 +26,31 @@ def read_clip(path, *, size=None, grey=True, last=None):
         last: number of frames to keep from the end of a .gif or film; None
             keeps all of them.
 
-    A GIF's frames come as they are stored, however long each is shown. A film
-    that holds fewer frames than its header promises is read, and that is
-    said.
+    Frames are those that a viewer would show (`video_repr.data.film`): turned
+    and mirrored, with square pixels, on black where they are transparent. They
+    come as they are stored, each once, however long it is shown. A film that
+    is broken in part, or holds fewer frames than its header promises, is
+    read, and that is said.
 
     Returns:
         The array as stored, or uint8 `[time, height, width]` if grey and
         `[time, height, width, 3]` if not.
 
     Raises:
-        InputError: if the file is missing, broken or of another form.
+        InputError: if the file is missing, broken or of another form, or
+            its frames are of several sizes and `size` is None.
         MissingExtraError: if the decoder is not installed.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(
+            "Expected the path of one clip. Received: "
+            f"{type(path).__name__}, {path!r:.80}"
+        )
+    for name, value in (("size", size), ("last", last)):
+        if value is not None and value < 1:
+            raise InputError(
+                f"Expected {name} of at least 1. Received: {value}"
+            )
     path = pathlib.Path(path)
     if not path.is_file():
         raise InputError(
@@ -69,6 +80,13 @@ def read_clip(path, *, size=None, grey=True, last=None):
     )
     if not frames:
         raise InputError(f"Expected frames. Received: {path} without any")
+    sizes = list(dict.fromkeys(frame.shape[:2] for frame in frames))
+    if len(sizes) > 1:
+        raise InputError(
+            "Expected frames of one size, or the size to bring them to. "
+            f"Received: {path} with frames of "
+            + " and ".join(f"{height} x {width} px" for height, width in sizes)
+        )
     return np.stack(frames)
 
 
@@ -81,8 +99,8 @@ def _read_gif(path):
             for frame in ImageSequence.Iterator(animation):
                 # Pillow would wait until somebody looked at it.
                 frame.load()
-                yield frame
-    except _GIF_ERRORS as error:
+                yield film.viewed(frame)
+    except (*film.PICTURE_ERRORS, Image.DecompressionBombError) as error:
         raise InputError(
             f"Expected an animated GIF. Received: {path}, which cannot be "
             f"read: {error}"
@@ -90,28 +108,19 @@ def _read_gif(path):
 
 
 def _read_film(path):
-    with extra("report"):
-        import av
+    decoded = film.Decoded()
     try:
-        with av.open(str(path)) as film:
-            if not film.streams.video:
-                raise InputError(
-                    f"Expected a film. Received: {path}, which has no video"
-                )
-            count = 0
-            for frame in film.decode(video=0):
-                count += 1
-                yield frame.to_image()
-            promised = film.streams.video[0].frames
-    except (av.FFmpegError, OSError) as error:
+        for shown in film.read(path, decoded):
+            yield shown.frame.to_image()
+    except film.UndecodableError as error:
         raise InputError(
             f"Expected a clip: .npy, .gif or a film. Received: {path}, which "
             f"cannot be decoded: {error}"
         ) from error
-    if count < promised:
+    if decoded.problems:
         print(
-            f"{path} holds {count} of the {promised} frames that its header "
-            "promises.",
+            f"{path} was read in part or with problems: "
+            + "; ".join(decoded.problems),
             file=sys.stderr,
         )
 
