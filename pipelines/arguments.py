@@ -9,6 +9,7 @@ from typing import Literal
 
 import tyro
 
+from pipelines import copies
 from pipelines import sources
 from pipelines.flags import named
 from video_repr.data import action_lists
@@ -40,11 +41,15 @@ class Input:
     group_pattern: str | None = None
 
     def find(self):
-        """The `Sources`.
+        """The `Sources`, the same content in one group.
 
         Raises:
             InputError: if there are none, or the lists cannot be used.
         """
+        found = self._named()
+        return copies.unite(found, copies.contents(found.sources))
+
+    def _named(self):
         if self.layout not in ("folder", "pictures") and (
             self.labels or self.group_pattern is not None
         ):

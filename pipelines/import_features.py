@@ -10,18 +10,21 @@ the order of the array, and the columns
 
     clip    its name
     label   its class; may be left out
-    group   what must not be divided between splits; the clip when left out
+    group   what must not be divided between splits; the clip when there is
+            no such column
     split   train, validation or test; drawn by the group when left out
 
-Without validation clips in the index they are taken from the training
+Blanks around names are no part of them. Clips of the same values are of one
+group. Without validation clips in the index they are taken from the training
 groups. Options of Beam follow `--`.
 """
 
 import collections
-import contextlib
 import csv
 import dataclasses
 import functools
+import hashlib
+import io
 import os
 import pathlib
 import sys
@@ -36,6 +39,8 @@ from pipelines.engine import Engine
 from pipelines.flags import FLAT
 from pipelines.sources import Source
 from pipelines.sources import Sources
+from video_repr import arrays as files
+from video_repr import text
 from video_repr.data.features import FLOW
 from video_repr.data.features import RGB
 from video_repr.data.features import Clip
@@ -69,7 +74,10 @@ class Arguments:
         """Runs the pipeline."""
         engine = Engine(self.workers, tuple(beam_options))
         sources = read_index(self.index, self.arrays)
-        width = check(self.arrays, sources)
+        width, sums = check(self.arrays, sources)
+        from pipelines import copies
+
+        sources = copies.unite(sources, sums)
         key = {"rgb": RGB, "flow": FLOW}[self.stream]
         features = Features(key, (width,), sources.labels)
         from pipelines.job import Job
@@ -122,27 +130,42 @@ def read_index(index, arrays):
         InputError: if the index cannot be read or is malformed.
     """
     try:
-        with open(index, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        table = text.decode(pathlib.Path(index).read_bytes())
+        lines = csv.reader(io.StringIO(table, newline=""), strict=True)
+        rows = [
+            (
+                f"line {lines.line_num} of {index}",
+                [cell.strip() for cell in row],
+            )
+            for row in lines
+            if "".join(row).strip()
+        ]
+    except (OSError, ValueError, csv.Error) as error:
         raise InputError(
             f"Expected a CSV file of clips. Received: {index}: {error}"
         ) from error
-    columns = set(rows[0]) if rows else set()
-    if not rows or "clip" not in columns or not columns <= set(_COLUMNS):
+    (_, columns), *rows = rows or [("", [])]
+    if (
+        not rows
+        or "clip" not in columns
+        or not set(columns) <= set(_COLUMNS)
+        or len(columns) != len(set(columns))
+    ):
         raise InputError(
             f"Expected the columns {', '.join(_COLUMNS)} in {index}, the "
             f"first at least, and a line for each clip. Received: "
-            f"{len(rows)} lines of {', '.join(sorted(map(str, columns)))}"
+            f"{len(rows)} lines of {', '.join(sorted(columns))}"
         )
     sources = []
-    for number, row in enumerate(rows):
-        where = f"line {number + 2} of {index}"
-        if not row["clip"] or (columns & {"label"} and not row["label"]):
+    for number, (where, cells) in enumerate(rows):
+        if len(cells) != len(columns) or "" in cells:
             raise InputError(
-                f"Expected a clip and its label. Received: {where} without"
+                f"Expected {len(columns)} cells in each line, "
+                f"{', '.join(columns)}, none of them empty. Received: "
+                f"{where}, {', '.join(map(repr, cells)):.200}"
             )
-        if columns & {"split"} and row["split"] not in SPLITS:
+        row = dict(zip(columns, cells, strict=True))
+        if row.get("split", "train") not in SPLITS:
             raise InputError(
                 f"Expected one of the splits {', '.join(SPLITS)}. Received: "
                 f"{row['split']!r} in {where}"
@@ -151,7 +174,7 @@ def read_index(index, arrays):
             Source(
                 arrays,
                 row["clip"],
-                row.get("group") or row["clip"],
+                row.get("group", row["clip"]),
                 row.get("label"),
                 row.get("split"),
                 row=number,
@@ -172,13 +195,14 @@ def check(arrays, sources):
     """Refuses arrays that do not fit their index.
 
     Returns:
-        The number of features.
+        The number of features, and the SHA-256 of each clip's values by its
+        name.
 
     Raises:
         InputError: naming the first clip that is missing, is of another
             size than the others, or has values that are not finite.
     """
-    widths = {}
+    widths, sums = {}, {}
     read = _open(arrays)
     if read.clips not in (None, len(sources.sources)):
         raise InputError(
@@ -212,13 +236,14 @@ def check(arrays, sources):
                 f"{source.media_id}"
             )
         widths.setdefault(values.shape[1], source.media_id)
+        sums[source.media_id] = hashlib.sha256(values.tobytes()).hexdigest()
     if len(widths) > 1:
         (a, first), (b, other) = list(widths.items())[:2]
         raise InputError(
             f"Expected as many features in each clip. Received: {a} in "
             f"{first}, {b} in {other}"
         )
-    return next(iter(widths))
+    return next(iter(widths)), sums
 
 
 def _open(path):
@@ -236,62 +261,57 @@ def _opened(path, modified):
 
 
 class _Arrays:
-    """A file of arrays, opened once a process."""
+    """A file of arrays, looked through once a process."""
 
     def __init__(self, path):
         self._path = path
-        try:
-            self._arrays = self._load(path)
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            raise InputError(
-                "Expected an .npy, .npz or .h5 file of features. Received: "
-                f"{path}: {error}"
-            ) from error
+        self._read, shapes = _reader(path)
         # One array of all clips, or one for each.
         self._all = None
-        if isinstance(self._arrays, np.ndarray):
-            self._all = self._arrays
-        elif len(self._arrays) == 1:
-            (only,) = self._arrays.values()
-            if len(only.shape) == 3:
-                self._all = only
-        if self._all is not None and not self._all.ndim:
+        if len(shapes) == 1:
+            ((name, shape),) = shapes.items()
+            if name is None or len(shape) == 3:
+                self._all = name, shape
+        if self._all and not self._all[1]:
             raise InputError(
                 "Expected an array [clips, time, features]. Received: a "
                 f"single number in {path}"
             )
-        self.clips = None if self._all is None else len(self._all)
-        self.names = set() if self._all is not None else {*self._arrays}
+        self.clips = self._all[1][0] if self._all else None
+        self.names = set() if self._all else {*shapes}
 
     def __call__(self, source):
         """The features of a clip, `[time, features]`."""
-        if self._all is not None:
-            return np.asarray(self._all[source.row])
-        with contextlib.suppress(KeyError):
-            return np.asarray(self._arrays[source.media_id])
-        raise InputError(
-            f"Expected an array for each clip. Received: {self._path} "
-            f"without {source.media_id!r}"
-        )
-
-    @staticmethod
-    def _load(path):
-        suffix = pathlib.Path(path).suffix.lower()
-        if suffix == ".npy":
-            return np.load(path, mmap_mode="r")
-        if suffix == ".npz":
-            return dict(np.load(path))
-        if suffix in (".h5", ".hdf5"):
-            import h5py
-
-            found = {}
-            h5py.File(path, "r").visititems(
-                lambda name, item: found.update(
-                    {name: item} if isinstance(item, h5py.Dataset) else {}
-                )
+        if self._all:
+            return self._read(self._all[0], source.row)
+        if source.media_id not in self.names:
+            raise InputError(
+                f"Expected an array for each clip. Received: {self._path} "
+                f"without {source.media_id!r}"
             )
-            return found
-        raise ValueError(f"its name ends with {suffix!r}")
+        return self._read(source.media_id)
+
+
+def _reader(path):
+    """A function of name and row, and the shape of each name's array."""
+    suffix = pathlib.Path(path).suffix.lower()
+    expected = f"a whole {suffix} file of features"
+    if suffix in (".h5", ".hdf5"):
+        file = files.Hdf5(path, expected)
+        return file.read, file.shapes
+    if suffix == ".npy":
+        # Named by nothing.
+        arrays = {None: files.read_npy(path, expected, mapped=True)}
+    elif suffix == ".npz":
+        arrays = files.read_npz(path, expected)
+    else:
+        raise InputError(
+            f"Expected an .npy, .npz or .h5 file of features. Received: {path}"
+        )
+    return (
+        lambda name, row=(): np.asarray(arrays[name][row]),
+        {name: array.shape for name, array in arrays.items()},
+    )
 
 
 if __name__ == "__main__":

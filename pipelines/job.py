@@ -13,6 +13,7 @@ import apache_beam as beam
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
+from pipelines import copies
 from pipelines import directory
 from pipelines.arguments import Output
 from pipelines.engine import Engine
@@ -61,6 +62,8 @@ class Job:
         import_tensorflow()
         sources = self._with_splits(output)
         splits = {source.media_id: source.split for source in sources}
+        if self.sources.copies:
+            print(copies.told(self.sources))
         if not _claim(output, told):
             print(f"{output.path} is complete already.")
             return
@@ -83,6 +86,11 @@ class Job:
                 if os.path.basename(path) in done:
                     FileSystems.delete([f"{path}.json"])
             done -= {os.path.basename(path) for path in again}
+            for source in waiting:
+                if source.left_out:
+                    write.leave_out(staging, source, self.features)
+            waiting = [s for s in waiting if not s.left_out]
+        if waiting:
             with (
                 _progress(staging, done, len(sources)),
                 engine.pipeline() as p,
@@ -116,7 +124,10 @@ class Job:
 
     def _told(self, output):
         sources = [
-            [s.media_id, s.group, s.label, s.split]
+            [
+                *(s.media_id, s.group, s.label, s.split),
+                *([s.left_out] if s.left_out else []),
+            ]
             for s in self.sources.sources
         ]
         return {

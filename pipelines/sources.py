@@ -6,7 +6,11 @@ import json
 import os
 import re
 
+from pipelines.hidden import hidden
 from pipelines.storage import file_systems
+from pipelines.transforms.decode import PICTURES
+from pipelines.transforms.decode import list_pictures
+from video_repr import text
 from video_repr.data import action_lists
 from video_repr.errors import InputError
 
@@ -14,6 +18,8 @@ FILMS = (
     ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",
     ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv",
 )  # fmt: skip
+# Not any colon: files are named like "film:1.mp4" and "12:30.mp4".
+URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +34,7 @@ class Source:
         split: "train", "validation" or "test" where a list says so.
         pictures: whether it is a folder of pictures.
         row: number of the clip in a file of many.
+        left_out: why no clips are made of it; None where they are.
     """
 
     path: str
@@ -37,6 +44,7 @@ class Source:
     split: str | None = None
     pictures: bool = False
     row: int | None = None
+    left_out: str | None = None
 
     def to_line(self):
         """A line of JSON."""
@@ -48,24 +56,45 @@ class Source:
         return cls(**json.loads(line))
 
     def describe(self):
-        """Size and SHA-256 of the file, for info.json.
+        """Size and SHA-256 of what is read, for info.json.
+
+        Of a folder of pictures that of the pictures' own, in their order.
 
         Raises:
             OSError: if it cannot be read.
         """
-        if self.pictures or self.row is not None:
+        if self.row is not None:
             return {}
-        if os.path.exists(self.path) and not os.path.isfile(self.path):
-            # A pipe would be waited for.
-            raise OSError("it is no file")
-        digest, size = hashlib.sha256(), 0
-        with file_systems().open(
-            self.path, compression_type="uncompressed"
-        ) as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-                size += len(block)
-        return {"bytes": size, "sha256": digest.hexdigest()}
+        if not self.pictures:
+            size, digest = _sum(self.path)
+            return {"bytes": size, "sha256": digest}
+        sums = [_sum(path) for path in list_pictures(self.path)]
+        digests = "".join(f"{digest}\n" for _, digest in sums)
+        return {
+            "bytes": sum(size for size, _ in sums),
+            "sha256": hashlib.sha256(digests.encode()).hexdigest(),
+        }
+
+
+def _sum(path):
+    if os.path.exists(path) and not os.path.isfile(path):
+        # A pipe would be waited for.
+        raise OSError("it is no file")
+    digest, size = hashlib.sha256(), 0
+    with file_systems().open(path, compression_type="uncompressed") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+            size += len(block)
+    return size, digest.hexdigest()
+
+
+def described(source):
+    """What a source's file is, and why it cannot be read or None."""
+    try:
+        return source.describe(), None
+    except Exception as error:
+        # Beam's file systems have errors of their own.
+        return {}, str(error) or type(error).__name__
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,11 +105,13 @@ class Sources:
         sources: in the order of their names.
         labels: names of the classes in the order of their indices.
         ignored: paths in a folder that are no films by their names.
+        copies: sentences on those that are the same as others.
     """
 
     sources: tuple[Source, ...]
     labels: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
 
     def __post_init__(self):
         if not self.sources:
@@ -129,10 +160,10 @@ def folder(path, *, labels=False, group_pattern=None, pictures=False):
             "Expected a regular expression for --group-pattern. Received: "
             f"{group_pattern!r}: {error}"
         ) from error
-    files = _files_below(path)
+    files, left = _files_below(path)
     is_wanted = _is_picture if pictures else _is_film
     wanted = sorted(file for file in files if is_wanted(file))
-    ignored = sorted(set(files) - set(wanted))
+    ignored = sorted({*files, *left} - set(wanted))
     if pictures:
         wanted = sorted({os.path.dirname(file) for file in wanted})
     # A directory named like a film is no film, and is said to be none.
@@ -168,9 +199,10 @@ def folder(path, *, labels=False, group_pattern=None, pictures=False):
 
 
 def listed(file):
-    """The films of a list: a path in each line.
+    """The films of a list: a path in each line, in UTF-8 or UTF-16.
 
-    Paths that do not begin at the root are relative to the list.
+    Paths that do not begin at the root are relative to the list. Blanks
+    around a path are its own only where a file is so named.
 
     Raises:
         InputError: if the list cannot be read or is empty.
@@ -179,26 +211,32 @@ def listed(file):
         with file_systems().open(
             file, compression_type="uncompressed"
         ) as opened:
-            lines = opened.read().decode().splitlines()
+            # Names of files are any bytes.
+            lines = text.lines(opened.read(), errors="surrogateescape")
     except Exception as error:
         # Beam's file systems have errors of their own.
         raise InputError(
             f"Expected a list, a path in each line. Received: {file}: {error}"
         ) from error
     base = os.path.dirname(file)
-    paths = [
-        line.strip() if "://" in line else os.path.normpath(line.strip())
-        for line in lines
-        if line.strip()
-    ]
+    paths = [_listed_path(base, line) for line in lines if line.strip(" \t")]
     sources = {}
     for path in sorted(paths):
-        file = path if "://" in path else os.path.join(base, path)
+        file = path if URL.match(path) else os.path.join(base, path)
         name = _printable(path)
         # One film under two names would be in two groups.
-        real = file if "://" in file else os.path.realpath(file)
+        real = file if URL.match(file) else os.path.realpath(file)
         sources.setdefault(real, Source(file, name, name))
     return Sources(tuple(sources.values()))
+
+
+def _listed_path(base, line):
+    bare = line.strip(" \t")
+    if URL.match(bare):
+        return bare
+    if bare != line and file_systems().exists(os.path.join(base, line)):
+        bare = line
+    return os.path.normpath(bare)
 
 
 def official(path, lists, split, of):
@@ -234,32 +272,15 @@ def official(path, lists, split, of):
 
 
 def _files_below(path):
+    """Paths of the files below a folder, and of what is hidden there."""
     if os.path.isdir(path):
-        found, seen = [], set()
-        for parent, folders, files in os.walk(
-            path, onerror=_unreadable, followlinks=True
-        ):
-            # The first of two links to a folder, on every machine.
-            folders.sort()
-            real = os.path.realpath(parent)
-            if real in seen:
-                # A link back up would be followed for ever.
-                folders.clear()
-                continue
-            seen.add(real)
-            found += [
-                os.path.join(parent, name)
-                # Directories named like films would be missed without a word.
-                for name in (*files, *(f for f in folders if _is_film(f)))
-                if not name.startswith(".")
-            ]
-        return found
+        return _local_files_below(path)
     if os.path.exists(path):
         raise InputError(
             "Expected a folder, or --layout list for a list of films. "
             f"Received: {path}, a file"
         )
-    if "://" not in path:
+    if not URL.match(path):
         raise InputError(
             f"Expected a folder. Received: {path}, which does not exist"
         )
@@ -270,7 +291,42 @@ def _files_below(path):
         raise InputError(
             f"Expected a folder that can be read. Received: {path}: {error}"
         ) from error
-    return [found.path for found in matched.metadata_list]
+    files, left = [], set()
+    for found in matched.metadata_list:
+        part = hidden(os.path.relpath(found.path, path))
+        if part is None:
+            files.append(found.path)
+        else:
+            left.add(file_systems().join(path, part))
+    return files, sorted(left)
+
+
+def _local_files_below(path):
+    files, left, seen = [], [], set()
+    for parent, folders, names in os.walk(
+        path, onerror=_unreadable, followlinks=True
+    ):
+        # The first of two links to a folder, on every machine.
+        folders.sort()
+        real = os.path.realpath(parent)
+        if real in seen:
+            # A link back up would be followed for ever.
+            folders.clear()
+            continue
+        seen.add(real)
+        left += [
+            os.path.join(parent, name)
+            for name in (*names, *folders)
+            if hidden(name)
+        ]
+        folders[:] = [name for name in folders if not hidden(name)]
+        files += [
+            os.path.join(parent, name)
+            # Directories named like films would be missed without a word.
+            for name in (*names, *(f for f in folders if _is_film(f)))
+            if not hidden(name)
+        ]
+    return files, left
 
 
 def _unreadable(error):
@@ -290,6 +346,4 @@ def _is_film(path):
 
 
 def _is_picture(path):
-    from pipelines.transforms.decode import PICTURES
-
     return path.lower().endswith(PICTURES)

@@ -12,11 +12,13 @@ In it are
 """
 
 import importlib.metadata
-import json
 import pathlib
 
+from video_repr import text
 from video_repr.errors import InputError
+from video_repr.files import load_json
 from video_repr.files import sha256
+from video_repr.files import within
 from video_repr.files import write_json
 
 # Raised when what wrote an older one can no longer read it.
@@ -91,10 +93,10 @@ def check(directory):
             f"{str(directory)!r}"
         )
     try:
-        config = json.loads((directory / "config.json").read_text())
+        config = load_json(directory / "config.json")
         version = config["format_version"]
-        sums = (directory / _SUMS).read_text().splitlines()
-        lines = [line.split("  ", 1) for line in sums]
+        sums = text.lines((directory / _SUMS).read_bytes())
+        lines = [line.split("  ", 1) for line in sums if line]
         expected = {name: digest for digest, name in lines}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
@@ -120,8 +122,9 @@ def check(directory):
             f"{unlisted[0]} has none"
         )
     for name, digest in expected.items():
+        file = within(directory, name)
         try:
-            found = sha256(directory / name)
+            found = sha256(file)
         except OSError as error:
             raise InputError(
                 f"Expected a whole export. Received: {str(directory)!r} "

@@ -80,7 +80,7 @@ def read_json(path, kind=object):
         InputError: if it is missing, broken or of another type.
     """
     try:
-        found = json.loads(pathlib.Path(path).read_text())
+        found = load_json(path)
     except (OSError, ValueError) as error:
         raise InputError(
             f"Expected a readable {path}. Received: {error}"
@@ -90,3 +90,50 @@ def read_json(path, kind=object):
             f"Expected a JSON object in {path}. Received: {found!r:.40}"
         )
     return found
+
+
+def load_json(path):
+    """What a JSON file holds.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if it is no JSON.
+    """
+    try:
+        return json.loads(pathlib.Path(path).read_bytes())
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def within(directory, name):
+    """The file of a name that another file gives, in a directory.
+
+    Args:
+        directory: that the file has to lie in.
+        name: relative to it, its parts divided by `/`.
+
+    Raises:
+        InputError: if the name leads out of the directory, be it by a link.
+    """
+    path = pathlib.Path(directory, name)
+    try:
+        inside = path.resolve().is_relative_to(
+            pathlib.Path(directory).resolve()
+        )
+    except (OSError, ValueError):
+        # What no file system has for a name.
+        inside = False
+    parts = pathlib.PurePosixPath(name).parts
+    if (
+        not inside
+        or not parts
+        or parts[0] == "/"
+        or ".." in parts
+        or "\\" in name
+        or "\0" in name
+    ):
+        raise InputError(
+            f"Expected the name of a file in {str(directory)!r}. Received: "
+            f"{name!r:.200}, which leads elsewhere"
+        )
+    return path

@@ -19,6 +19,7 @@ import zipfile
 
 from video_repr import configs
 from video_repr.errors import InputError
+from video_repr.files import load_json
 from video_repr.files import read_json
 from video_repr.files import whole_file
 
@@ -86,7 +87,7 @@ class Run:
                 f"{str(self.path)!r}, an exported encoder"
             )
         try:
-            values = json.loads(self.config_file.read_text())
+            values = load_json(self.config_file)
         except (OSError, ValueError) as error:
             raise InputError(
                 "Expected a run directory with a readable config.json. "
@@ -139,10 +140,11 @@ class Run:
         try:
             with zipfile.ZipFile(checkpoint) as archive:
                 return int(archive.read(_EPOCHS))
-        except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+        except Exception as error:
+            # A broken archive raises whatever its bytes make it raise.
             raise InputError(
                 f"Expected a whole checkpoint. Received: {checkpoint}, which "
-                f"does not say how long it was trained: {error}"
+                f"does not say how long it was trained: {error!s:.200}"
             ) from error
 
     def metrics(self):
@@ -169,7 +171,7 @@ class Run:
         for number, line in enumerate(text.splitlines(), start=1):
             try:
                 found = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 found = None
             if isinstance(found, dict) and set(found) >= _OF_A_LINE:
                 lines.append(found)

@@ -10,6 +10,7 @@ import tempfile
 
 import numpy as np
 
+from pipelines.hidden import hidden
 from pipelines.storage import file_systems
 from video_repr.data.film import PICTURE_ERRORS
 from video_repr.data.film import Shown
@@ -24,7 +25,8 @@ PICTURES = (".jpg", ".jpeg", ".png")
 def local_file(path):
     """A local copy of a file in any of Beam's file systems."""
     if os.path.exists(path):
-        yield path
+        # FFmpeg would take "film:1.mp4" for a protocol.
+        yield os.path.join(os.curdir, path)
         return
     with (
         tempfile.NamedTemporaryFile(
@@ -89,9 +91,27 @@ def list_pictures(folder):
 
     def in_words_and_numbers(path):
         words = re.split(r"(\d+)", os.path.basename(path))
-        return [int(w) if w.isdigit() else w for w in words], path
+        # Every other one is of digits; "²" is none that int() reads.
+        words[1::2] = map(int, words[1::2])
+        return words, path
 
     return sorted(
-        (path for path in paths if path.lower().endswith(PICTURES)),
+        (
+            path
+            for path in paths
+            if path.lower().endswith(PICTURES)
+            and not hidden(os.path.basename(path))
+        ),
         key=in_words_and_numbers,
     )
+
+
+def attempt(iterator):
+    """The next item or None, and why reading failed or None.
+
+    One strange film must not end a job of a million.
+    """
+    try:
+        return next(iterator, None), None
+    except Exception as error:
+        return None, str(error) or type(error).__name__

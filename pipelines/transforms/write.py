@@ -27,6 +27,8 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics
 
 from pipelines.sources import Source
+from pipelines.sources import described
+from pipelines.transforms.decode import attempt
 from video_repr.data.features import Clip
 from video_repr.data.features import Features
 from video_repr.data.film import Decoded
@@ -228,24 +230,13 @@ def _count(name, number=1):
     Metrics.counter("video_repr", name).inc(number)
 
 
-def described(source):
-    """What a source's file is, and why it cannot be read or None."""
-    try:
-        return source.describe(), None
-    except Exception as error:
-        # Beam's file systems have errors of their own.
-        return {}, str(error) or type(error).__name__
-
-
-def attempt(iterator):
-    """The next item or None, and why reading failed or None.
-
-    One strange film must not end a job of a million.
-    """
-    try:
-        return next(iterator, None), None
-    except Exception as error:
-        return None, str(error) or type(error).__name__
+def leave_out(staging, source, features):
+    """Writes the part of a source of which no clips are wanted."""
+    part = Part(staging, source, features)
+    part.decoded.left_out = 1
+    part.decoded.problems.append(source.left_out)
+    about, failure = described(source)
+    part.close(failure, **about)
 
 
 class WriteParts(beam.DoFn):

@@ -5,9 +5,9 @@ import concurrent.futures
 import apache_beam as beam
 import numpy as np
 
+from pipelines.sources import described
+from pipelines.transforms.decode import attempt
 from pipelines.transforms.write import Part
-from pipelines.transforms.write import attempt
-from pipelines.transforms.write import described
 from video_repr.data.features import Clip
 
 

@@ -1,80 +1,24 @@
-import io
-import pickle
-import struct
 import sys
-import types
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from torch_files import Reference
+from torch_files import Stored
+from torch_files import modules
+from torch_files import write_tensors
 
 from video_repr.errors import InputError
 from video_repr.models import convnets
 from video_repr.models import torch_weights
 
 
-class Reference:
-    """A pickled call of any function."""
-
-    def __init__(self, function, *arguments):
-        self._reduced = function, arguments
-
-    def __reduce__(self):
-        return self._reduced
-
-
 @pytest.fixture
 def torch(monkeypatch):
-    """As much of torch as its first file format refers to."""
-    torch = types.ModuleType("torch")
-    utils = types.ModuleType("torch._utils")
-    for name in ("FloatStorage", "LongStorage"):
-        kind = type(name, (), {"__module__": "torch", "__qualname__": name})
-        setattr(torch, name, kind)
-
-    def rebuild(*arguments):
-        raise AssertionError("only its name is pickled")
-
-    rebuild.__module__ = "torch._utils"
-    rebuild.__qualname__ = rebuild.__name__ = "_rebuild_tensor_v2"
-    utils._rebuild_tensor_v2 = rebuild
-    monkeypatch.setitem(sys.modules, "torch", torch)
-    monkeypatch.setitem(sys.modules, "torch._utils", utils)
-    return torch
-
-
-class _Pickler(pickle.Pickler):
-    def persistent_id(self, item):
-        return item.key if isinstance(item, Stored) else None
-
-
-class Stored:
-    def __init__(self, key):
-        self.key = key
-
-
-def write_tensors(path, torch, tensors, **others):
-    """What torch.save wrote until 2020."""
-    values = dict(others)
-    for name, array in tensors.items():
-        kind = {"f": torch.FloatStorage, "i": torch.LongStorage}
-        stored = Stored(
-            ("storage", kind[array.dtype.kind], name, "cpu", array.size, None)
-        )
-        strides = tuple(s // array.itemsize for s in array.strides)
-        values[name] = Reference(
-            sys.modules["torch._utils"]._rebuild_tensor_v2,
-            *(stored, 0, array.shape, strides, False, {}),
-        )
-    with open(path, "wb") as file:
-        for part in (0x1950A86A20F9469CFC6C, 1001, {}, values, [*tensors]):
-            buffer = io.BytesIO()
-            _Pickler(buffer, 2).dump(part)
-            file.write(buffer.getvalue())
-        for array in tensors.values():
-            file.write(struct.pack("<q", array.size) + array.tobytes("A"))
-    return path
+    for name, module in modules().items():
+        monkeypatch.setitem(sys.modules, name, module)
+    return sys.modules["torch"]
 
 
 def test_tensors_without_torch(rng, tmp_path, torch):
@@ -108,6 +52,86 @@ def test_files_of_tensors_that_are_broken(rng, tmp_path, torch, length):
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(InputError, match=r"until 2020. Received: .*pth"):
         torch_weights.read(path)
+
+
+def tensor_in(torch, offset, shape, strides):
+    """A tensor in the six values of a storage "a"."""
+    stored = Stored(("storage", torch.FloatStorage, "a", "cpu", 6, None))
+    rebuild = sys.modules["torch._utils"]._rebuild_tensor_v2
+    return Reference(rebuild, stored, offset, shape, strides, False, {})
+
+
+@pytest.mark.parametrize(
+    ("offset", "shape", "strides", "message"),
+    [
+        (1, (2, 3), (3, 1), "incompatible"),
+        (0, (2, 3), (2**40, 1), "incompatible"),
+        (-1, (2, 3), (3, 1), "incompatible"),
+        (0, (-2, 3), (3, 1), "incompatible"),
+        (2**70, (2, 3), (3, 1), "OverflowError"),
+        (0, (2**40,), (0,), "larger than its storage"),
+        (0, (2,) * 100, (0,) * 100, "larger than its storage"),
+        (0, "ab", (3, 1), "TypeError"),
+        (0, (2, 3), (1,), "strides"),
+    ],
+)
+def test_tensors_beyond_their_storage(
+    tmp_path, torch, offset, shape, strides, message
+):
+    path = write_tensors(
+        tmp_path / "weights.pth",
+        torch,
+        {"a": np.zeros((2, 3), np.float32)},
+        b=tensor_in(torch, offset, shape, strides),
+    )
+    with pytest.raises(InputError, match=message):
+        torch_weights.read(path)
+
+
+def test_tensors_that_share_a_storage(rng, tmp_path, torch):
+    whole = rng.random((2, 3)).astype("float32")
+    path = write_tensors(
+        tmp_path / "weights.pth",
+        torch,
+        {"a": whole},
+        turned=tensor_in(torch, 0, (3, 2), (1, 3)),
+        last=tensor_in(torch, 5, (), ()),
+        none=tensor_in(torch, 6, (0,), (1,)),
+        twice=tensor_in(torch, 1, (2, 3), (0, 1)),
+    )
+    read = torch_weights.read(path)
+    np.testing.assert_array_equal(read["turned"], whole.T)
+    assert read["last"] == whole[-1, -1]
+    assert read["none"].shape == (0,)
+    row = whole.reshape(-1)[1:4]
+    np.testing.assert_array_equal(read["twice"], [row, row])
+
+
+def test_pickles_that_do_more_than_hold_tensors(tmp_path, torch):
+    tensors = {"a": np.zeros((2, 3), np.float32)}
+    path = write_tensors(tmp_path / "weights.pth", torch, tensors)
+    whole = path.read_bytes()
+    assert whole.count(b"Q") == 1
+    larger = b"Q}X\4\0\0\0sizeM\xff\xffsb"
+    # A storage is told that it is larger; another place in the memo.
+    for old, new in ((b"Q", larger), (b"q\0", b"r\xff\xff\xff\xff")):
+        path.write_bytes(whole.replace(old, new, 1))
+        (read,) = torch_weights.read(path).values()
+        np.testing.assert_array_equal(read, tensors["a"])
+    # The hash of a key that would end the process, a dict many times over.
+    deep = b"\x80\2})" + b"\x85" * 10**6 + b"K\1s."
+    many = b"ccollections\nOrderedDict\nq\0](" + b"K\1K\2\x86" * 10**4
+    many += b"eq\1" + b"h\0h\1\x85R" * 10**5 + b"."
+    for data, message in (
+        (deep, "a dict has a tuple for a key"),
+        (b"\x80\2" + many, "it is not in torch's first format"),
+        (b"\x80\2cos\nsystem\n.", "it wants os.system"),
+        (b"\x80\2c__main__\n_Storage\n)\x81.", "it wants __main__"),
+        (b"\x80\2)\x81.", "it has the instruction NEWOBJ"),
+    ):
+        path.write_bytes(data)
+        with pytest.raises(InputError, match=message):
+            torch_weights.read(path)
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +185,9 @@ def test_weights_of_efficientnet_lite0(rng, lite0, tmp_path):
     with pytest.raises(InputError, match=r"the tensor _bn0\.bias"):
         convnets.network("efficientnet-lite0", str(file))
     np.savez(file, **{**tensors, "_bn0.bias": np.zeros(3)})
-    with pytest.raises(InputError, match=r"shape \(32,\). Received: \(3,\)"):
+    with pytest.raises(
+        InputError, match=r"\(32,\). Received: float64 of shape \(3,\)"
+    ):
         convnets.network("efficientnet-lite0", str(file))
 
 
@@ -263,7 +289,7 @@ def test_networks_that_are_not_there(tmp_path):
         convnets.network(str(tmp_path / "broken.keras"))
     with pytest.raises(InputError, match="a SavedModel or a TF-Hub handle"):
         convnets.network(str(tmp_path / "none"))
-    with pytest.raises(InputError, match=r"an \.npz file of tensors"):
+    with pytest.raises(InputError, match=r"a whole \.npz file of tensors"):
         convnets.network("efficientnet-lite0", str(tmp_path / "none.npz"))
     with pytest.raises(InputError, match="Expected weights for one of"):
         convnets.network(str(tmp_path / "none"), "imagenet")

@@ -12,8 +12,8 @@ import pytest
 
 from pipelines.sources import Source
 from pipelines.transforms.crop import Patches
+from pipelines.transforms.decode import attempt
 from pipelines.transforms.frames import Frames
-from pipelines.transforms.write import attempt
 from video_repr.data.film import Decoded
 
 FRAMES = 40

@@ -177,7 +177,8 @@ def test_ucf101(cut, films, tmp_path):
         (folder / label).mkdir(parents=True)
         for group, split in ((1, "test"), (2, "train"), (3, "train")):
             name = f"{label}/v_{label}_g{group:02}_c01.avi"
-            film = films / label / f"{label}_g0_0.mp4"
+            # Each another film: copies would be left out of training.
+            film = sorted((films / label).iterdir())[group - 1]
             (folder / name).write_bytes(film.read_bytes())
             names[split].append(name)
     (lists / "classInd.txt").write_text("1 walk\n2 run\n")
@@ -356,7 +357,9 @@ def test_a_film_that_was_mended_after_the_shards(
         with pytest.raises(ZeroDivisionError):
             cut(*rate, path=with_a_bad_one)
     film = sorted(films.rglob("*.mp4"))[-1]
-    (with_a_bad_one / "run" / "bad.mp4").write_bytes(film.read_bytes())
+    # No copy, which would be in another's group.
+    data = film.read_bytes() + b"\0"
+    (with_a_bad_one / "run" / "bad.mp4").write_bytes(data)
     assert cut(*rate, path=with_a_bad_one) == 0
     out, whole = tmp_path / "cut" / "1", tmp_path / "whole" / "cut" / "1"
     assert cut(*rate, path=with_a_bad_one, out=whole) == 0

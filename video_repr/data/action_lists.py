@@ -15,6 +15,7 @@ import os
 import pathlib
 import re
 
+from video_repr import text
 from video_repr.errors import InputError
 
 _UCF_NAME = re.compile(r"v_(?P<label>\w+?)_(?P<group>g\d+)_c\d+$")
@@ -177,9 +178,10 @@ def check_groups(videos):
 
 def _lines(file):
     try:
-        lines = file.read_text().splitlines()
-    except OSError as error:
+        lines = text.lines(file.read_bytes())
+    except (OSError, ValueError) as error:
         raise InputError(
-            f"Expected the official list {file}. Received: {error.strerror}"
+            f"Expected the official list {file}. Received: "
+            f"{getattr(error, 'strerror', None) or error}"
         ) from error
     return [line.strip() for line in lines if line.strip()]

@@ -7,8 +7,8 @@ import sys
 
 import numpy as np
 
+from video_repr.arrays import read_npy
 from video_repr.data import film
-from video_repr.data.moving_mnist import read_npy
 from video_repr.errors import InputError
 from video_repr.errors import extra
 

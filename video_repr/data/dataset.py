@@ -12,13 +12,14 @@ COMPLETED      written last
 
 import dataclasses
 import functools
-import json
+import os
 import pathlib
 
 import numpy as np
 import tensorflow as tf
 
-from video_repr.data.features import Features
+from video_repr.data.info import read_features
+from video_repr.data.info import read_info
 from video_repr.errors import InputError
 from video_repr.files import sha256
 
@@ -58,7 +59,7 @@ class ClipDataset:
             )
         for shard in self.info["shards"]:
             file = path / shard["name"]
-            size = file.stat().st_size if file.is_file() else None
+            size = os.path.getsize(file) if os.path.isfile(file) else None
             if size != shard["bytes"]:
                 raise InputError(
                     f"Expected {file} of {shard['bytes']} bytes. Received: "
@@ -68,18 +69,12 @@ class ClipDataset:
     @functools.cached_property
     def info(self):
         """The content of info.json."""
-        return self._json("info.json")
+        return read_info(self.path)
 
     @functools.cached_property
     def features(self):
         """What a record holds, `features.Features`."""
-        try:
-            return Features.from_dict(self._json("features.json"))
-        except (KeyError, TypeError) as error:
-            raise InputError(
-                f"Expected a whole features.json in {self.path}. Received: "
-                f"one without {error}"
-            ) from error
+        return read_features(self.path)
 
     @property
     def labels(self):
@@ -237,15 +232,6 @@ class ClipDataset:
                 f"{self.path}. Received: {split!r}"
             )
         return splits[split]
-
-    def _json(self, name):
-        try:
-            return json.loads((self.path / name).read_text())
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"Expected a dataset with a readable {name}. Received: "
-                f"{str(self.path)!r}: {error}"
-            ) from error
 
 
 def load(

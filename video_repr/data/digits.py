@@ -4,15 +4,16 @@ import dataclasses
 import functools
 import gzip
 import hashlib
+import math
 import pathlib
 import socket
 import struct
 import sys
-import zipfile
 import zlib
 
 import numpy as np
 
+from video_repr.arrays import read_npz
 from video_repr.errors import InputError
 from video_repr.errors import extra
 
@@ -211,22 +212,13 @@ def _from_path(path):
             "Expected an .npz file with x_train and x_test, or a folder of "
             f"IDX files. Received: {str(path)!r}"
         )
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            missing = {"x_train", "x_test"} - set(arrays)
-            if missing:
-                raise InputError(
-                    f"Expected x_train and x_test in {path}. Received: "
-                    f"{sorted(arrays)}"
-                )
-            train, test = arrays["x_train"], arrays["x_test"]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, InputError):
-            raise
+    arrays = read_npz(path)
+    missing = {"x_train", "x_test"} - set(arrays)
+    if missing:
         raise InputError(
-            f"Expected a whole .npz file. Received: {path}, which cannot be "
-            f"read: {error}"
-        ) from error
+            f"Expected x_train and x_test in {path}. Received: {sorted(arrays)}"
+        )
+    train, test = arrays["x_train"], arrays["x_test"]
     return _split_mnist(train, test, str(path))
 
 
@@ -257,7 +249,7 @@ def _read_idx(path):
             f"{path}, which begins with {data[:4].hex() or 'nothing'}"
         )
     shape = struct.unpack(">3I", data[4:16])
-    expected = 16 + int(np.prod(shape))
+    expected = 16 + math.prod(shape)
     if len(data) != expected:
         raise InputError(
             f"Expected {expected} bytes for images of shape {shape}. "

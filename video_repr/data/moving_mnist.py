@@ -6,11 +6,10 @@ alone, in any order, on any machine.
 """
 
 import dataclasses
-import pathlib
-import zipfile
 
 import numpy as np
 
+from video_repr.arrays import read_npy
 from video_repr.errors import InputError
 
 # Random numbers of a digit: glyph, x, y, direction, speed.
@@ -259,29 +258,3 @@ def read_sequences(path):
             f"{sequences.shape} in {path}"
         )
     return sequences
-
-
-def read_npy(path):
-    """Reads an array from an .npy file.
-
-    Raises:
-        InputError: if the file is missing, truncated or holds objects.
-    """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise InputError(
-            f"Expected an .npy file. Received: {str(path)!r}, which does not "
-            "exist"
-        )
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"Expected a whole .npy file. Received: {path}, which cannot be "
-            f"read: {error}"
-        ) from error
-    if not isinstance(array, np.ndarray):
-        raise InputError(
-            f"Expected an .npy file. Received: {path}, an archive of arrays"
-        )
-    return array

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from video_repr.arrays import read_npz
 from video_repr.errors import InputError
 from video_repr.errors import extra
 from video_repr.models import torch_weights
@@ -265,12 +266,7 @@ def _lite0(weights):
 def _read_tensors(file):
     if not str(file).endswith(".npz"):
         return torch_weights.read(file)
-    try:
-        return dict(np.load(file))
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(
-            f"Expected an .npz file of tensors. Received: {file}: {error}"
-        ) from error
+    return read_npz(file, "a whole .npz file of tensors")
 
 
 def _set_weights(model, tensors, file):
@@ -292,11 +288,16 @@ def _set_weights(model, tensors, file):
                     f"Expected the tensor {key}. Received: {file} without it"
                 )
             tensor = tensors[key]
-            tensor = tensor.transpose(order) if order else tensor
-            if tensor.shape != tuple(variable.shape):
+            if order and tensor.ndim == len(order):
+                tensor = tensor.transpose(order)
+            if (
+                tensor.shape != tuple(variable.shape)
+                or tensor.dtype.kind not in "fiu"
+            ):
                 raise InputError(
                     f"Expected {key} of shape {tuple(variable.shape)}. "
-                    f"Received: {tensor.shape} in {file}"
+                    f"Received: {tensor.dtype} of shape {tensor.shape} in "
+                    f"{file}"
                 )
             variable.assign(tensor)
 
