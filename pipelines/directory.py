@@ -1,6 +1,8 @@
 """What a dataset directory says of itself."""
 
+import fnmatch
 import importlib.metadata
+import io
 import json
 import math
 
@@ -13,7 +15,11 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 from pipelines.schema import columns
 from pipelines.schema import schema
 from pipelines.transforms import write
+from video_repr.data import records
+from video_repr.data.dataset import fingerprint
 from video_repr.data.splits import SPLITS
+from video_repr.files import Kind
+from video_repr.files import contents
 
 _PACKAGES = (
     "apache-beam",
@@ -23,6 +29,37 @@ _PACKAGES = (
     "opencv-python-headless",
     "tensorflow",
     "video_repr",
+)
+
+# All that there is in a dataset directory, but for its shards.
+_NAMES = {
+    "COMPLETED",
+    "README.md",
+    "failures.jsonl",
+    "features.json",
+    "info.json",
+    "records.npy",
+    "schema.pbtxt",
+    "stats.pb",
+}
+
+
+def are_its_own(names):
+    """Whether files of these names belong to a dataset directory."""
+    return all(
+        name in _NAMES or fnmatch.fnmatchcase(name, "*.tfrecord")
+        for name in names
+    )
+
+
+def are_of_a_dataset(names):
+    """Whether files of these names are a dataset directory, and no others."""
+    return names >= {"info.json", "features.json"} and are_its_own(names)
+
+
+DATASET = Kind(
+    "a dataset",
+    lambda path: are_of_a_dataset({file.name for file in contents(path)}),
 )
 
 
@@ -45,6 +82,7 @@ def describe(staging, name, job, told, summaries, splits):
         for found in matched.metadata_list
     )
     shards = [write.read_json(name) for name in names]
+    of_shards = [shard.pop("records", None) for shard in shards]
     statistics = {}
     for split in SPLITS:
         moments = write.Moments()
@@ -75,6 +113,7 @@ def describe(staging, name, job, told, summaries, splits):
         ],
         "ignored": list(job.sources.ignored),
     }
+    info["fingerprint"] = fingerprint(info, job.features)
     failures = [
         {
             "path": s["path"],
@@ -100,6 +139,13 @@ def describe(staging, name, job, told, summaries, splits):
             # Beam writes no empty files to s3://.
             continue
         write.write_whole(FileSystems.join(folder, file), text.encode())
+    # Unfinished jobs of before 0.2 may have shards that do not say.
+    if None not in of_shards:
+        array = io.BytesIO()
+        np.save(array, records.table_of(of_shards))
+        write.write_whole(
+            FileSystems.join(folder, records.FILE), array.getvalue()
+        )
     write.write_whole(
         FileSystems.join(folder, "stats.pb"),
         statistics_list(info, statistics, job.features).SerializeToString(

@@ -4,7 +4,8 @@ r"""Embeddings of clips, by an exported encoder.
         --dataset data/moving_mnist/1 --output data/embeddings
 
 or, with films in place of a dataset, `--films films`, whose frames are
-scaled to the encoder's size first. Writes, for each shard,
+scaled to the encoder's size first, anew when they have changed. Writes, for
+each shard,
 
     NAME.parquet    id (string), vector (float32 list)
     NAME.tfrecord   tf.train.Example of example/id and embedding/floats
@@ -13,7 +14,6 @@ embeddings.json, and COMPLETED at last. Options of Beam follow `--`.
 """
 
 import dataclasses
-import json
 import os
 import pathlib
 import sys
@@ -25,9 +25,13 @@ from pipelines.arguments import Input
 from pipelines.arguments import Output
 from pipelines.arguments import main
 from pipelines.engine import Engine
+from pipelines.training.artifacts import fingerprint
 from pipelines.transforms.crop import Patches
 from video_repr._quiet import import_tensorflow
 from video_repr.errors import InputError
+from video_repr.files import only_writer
+from video_repr.files import read_json
+from video_repr.files import write_json
 
 # What was embedded by what; a folder with it is one of embeddings.
 _MARK = "embeddings.json"
@@ -63,15 +67,24 @@ class Arguments:
     def __call__(self, beam_options=()):
         """Runs the pipeline."""
         engine = Engine(self.workers, tuple(beam_options))
+        if "://" in self.output:
+            raise InputError(
+                f"Expected an output on this machine. Received: {self.output}"
+            )
+        with only_writer(self.output):
+            self._run(engine)
+
+    def _run(self, engine):
         if (self.dataset is None) == (self.films is None):
             raise InputError(
                 "Expected --dataset or --films. Received: "
                 + ("neither" if self.dataset is None else "both")
             )
-        self._check_output()
+        is_complete = self._check_output()
         import_tensorflow()
         import apache_beam as beam
 
+        from pipelines.job import ChangedSourcesError
         from pipelines.transforms import vectors
         from pipelines.transforms import write
         from video_repr.data import ClipDataset
@@ -80,7 +93,12 @@ class Arguments:
         dataset = self.dataset
         if dataset is None:
             dataset = os.path.join(self.output, "clips", "1")
-            self._cut(frame_shape, dataset, engine)
+            try:
+                self._cut(frame_shape, dataset, engine, self.overwrite)
+            except ChangedSourcesError:
+                if is_complete:
+                    raise
+                self._cut(frame_shape, dataset, engine, overwrite=True)
         dataset = ClipDataset(dataset)
         shape = dataset.features.frame_shape
         if frame_shape not in (shape, (int(np.prod(shape)),)):
@@ -89,7 +107,18 @@ class Arguments:
                 f"{self.encoder} reads them. Received: {shape} in "
                 f"{dataset.path}"
             )
-        self._begin()
+        sums = {
+            # Of one elsewhere it is not known.
+            "encoder": fingerprint(self.encoder)
+            if os.path.isdir(self.encoder)
+            else None,
+            "dataset": dataset.fingerprint,
+        }
+        if is_complete:
+            self._check_same(sums)
+            print(f"{self.output} is complete already.")
+            return
+        self._begin(sums)
         with engine.pipeline() as p:
             _ = (
                 p
@@ -107,7 +136,7 @@ class Arguments:
         write.write_whole(os.path.join(self.output, "COMPLETED"), b"\n")
         print(f"{self.output} written.")
 
-    def _cut(self, frame_shape, path, engine):
+    def _cut(self, frame_shape, path, engine, overwrite):
         """The films as a dataset of clips of the encoder's size."""
         height, width, channels = (*frame_shape, 0, 0)[:3]
         if len(frame_shape) < 2 or height != width:
@@ -119,7 +148,7 @@ class Arguments:
             Input(self.films),
             Output(
                 path,
-                overwrite=self.overwrite,
+                overwrite=overwrite,
                 max_failure_rate=self.max_failure_rate,
                 validation=0.0,
                 test=0.0,
@@ -134,42 +163,61 @@ class Arguments:
         )(engine.beam_options)
 
     def _check_output(self):
+        """Whether there are whole embeddings, which are to stay."""
         path = pathlib.Path(self.output)
-        if "://" in self.output:
-            raise InputError(
-                f"Expected an output on this machine. Received: {self.output}"
-            )
         if path.exists() and not path.is_dir():
             raise InputError(
                 f"Expected a directory to write. Received: {path}, a file"
             )
-        there = {file.name for file in path.glob("*")} - {"clips"}
+        there = {
+            file.name
+            for file in path.glob("*")
+            if not file.name.startswith(".partial-")
+        } - {"clips"}
         if there and _MARK not in there:
             raise InputError(
                 "Expected a new output, or one of embeddings. Received: "
                 f"{self.output}, which has other files"
             )
-        if "COMPLETED" in there and not self.overwrite:
+        return "COMPLETED" in there and not self.overwrite
+
+    def _check_same(self, sums):
+        """Refuses to keep the embeddings of others.
+
+        Their content decides, and not their names.
+        """
+        before = read_json(pathlib.Path(self.output, _MARK), dict)
+        before = before.get("sha256")
+        if before != sums or sums["encoder"] is None:
+            others = [n for n in sums if before and before.get(n) != sums[n]]
             raise InputError(
                 "Expected a new output, or --overwrite. Received: "
-                f"{self.output}, which has embeddings"
+                f"{self.output}, which has embeddings "
+                + (
+                    f"of another {' and another '.join(others)}"
+                    if others
+                    else "that do not say of what content"
+                )
             )
 
-    def _begin(self):
+    def _begin(self, sums):
         """Removes what was written before, here or by a job that died."""
         path = pathlib.Path(self.output)
         path.mkdir(parents=True, exist_ok=True)
         (path / "COMPLETED").unlink(missing_ok=True)
         for file in path.iterdir():
-            if file.name.endswith((".parquet", ".tfrecord", ".partial")):
+            if file.name.endswith(
+                (".parquet", ".tfrecord", ".partial")
+            ) or file.name.startswith(".partial-"):
                 file.unlink()
         about = {
             "encoder": self.encoder,
             "dataset": self.dataset,
             "films": self.films,
             "clip_frames": self.clip_frames,
+            "sha256": sums,
         }
-        (path / _MARK).write_text(json.dumps(about, indent=2) + "\n")
+        write_json(path / _MARK, about)
 
 
 def nearest(embeddings, example_id, count=5):

@@ -47,7 +47,7 @@ def test_what_is_no_file_of_arrays(tmp_path):
         archive.writestr("notes.txt", "no array")
     for name, reason in (
         ("text", "does not begin as such files do"),
-        ("a.npz", "does not begin as such files do"),
+        ("a.npz", "it is an archive of arrays"),
         ("objects.npy", "Object arrays cannot|Python objects"),
         ("none", "does not exist"),
     ):

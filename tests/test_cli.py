@@ -101,6 +101,21 @@ def test_evaluate_rewrites_the_same_file(run, capsys, tmp_path):
     assert re.search(r"10 test sequences\n", capsys.readouterr().out)
 
 
+def test_evaluate_spares_figures_of_others(run, capsys):
+    mine = run.figures / "for-the-paper.png"
+    mine.write_text("mine")
+    before = files_in(run.path)
+    try:
+        assert cli.main(["evaluate", str(run.path)]) == 2
+        assert (
+            "Expected a new directory, or an evaluation's figures to replace"
+            in capsys.readouterr().err
+        )
+        assert files_in(run.path) == before
+    finally:
+        mine.unlink()
+
+
 def test_evaluate_on_a_published_file(run, digits_file, tmp_path, rng, capsys):
     path = tmp_path / "mnist_test_seq.npy"
     np.save(path, rng.integers(0, 256, (20, 12, 16, 16), np.uint8))
@@ -282,7 +297,7 @@ BAD_CLIPS = {
     "range": (".npy", array((9, 16, 16), "float32", 255), "from 255 to 255"),
     "nan": (".npy", array((9, 16, 16), "float32", np.nan), "NaN"),
     "short": (".npy", array((3, 16, 16)), "at least 4 frames"),
-    "empty": (".npy", array((0, 16, 16)), "at least one"),
+    "empty": (".npy", array((0, 16, 16)), "at least 4 frames"),
     "truncated": (".npy", truncated, "whole .npy file"),
     "archive": (".npy", archive, "whole .npy file"),
     "no_gif": (".gif", text, "animated GIF"),

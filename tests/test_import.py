@@ -157,7 +157,7 @@ def test_a_fresh_process_loads_every_model(fresh_process):
     for imported in (
         "import video_repr",
         # Some of ours are being imported when Keras is.
-        "from video_repr.models.frames import check_clips",
+        "from video_repr.models.frames import count_features",
     ):
         fresh_process(LOAD.format(imported=imported), told)
 

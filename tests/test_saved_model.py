@@ -11,6 +11,7 @@ from video_repr import Decoder
 from video_repr import Encoder
 from video_repr import InputError
 from video_repr import SavedModelEncoder
+from video_repr import artefact
 from video_repr.saved_model import export_encoder
 from video_repr.transfer.encoders import load_encoder
 
@@ -254,6 +255,34 @@ def test_damaged_exports(copy, load, damage, message):
     with pytest.raises(InputError, match=message) as refused:
         load(copy)
     assert "\n" not in str(refused.value)
+
+
+def test_only_an_export_is_replaced(exported, copy, tmp_path):
+    encoder, _ = exported
+    export_encoder(encoder, copy, (4, 4))
+    assert artefact.check(copy)["encoder"]["input_frames"] is None
+    # A home of versions, a project, an export that is a repository as well.
+    home, project = tmp_path / "saved_models", tmp_path / "project"
+    shutil.copytree(copy, home / "1")
+    (project / "src").mkdir(parents=True)
+    (project / "src" / "train.py").write_text("mine")
+    (copy / ".git").mkdir()
+    (copy / ".git" / "HEAD").write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    for path in (home, project, copy):
+        with pytest.raises(InputError, match="an export to replace"):
+            export_encoder(encoder, path, (4, 4))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("load", [SavedModelEncoder, load_encoder])
+def test_an_export_that_a_kill_left_aside(copy, load):
+    """It is put back by whoever reads it, and no other takes its version."""
+    home = copy.parent
+    copy.rename(home / ".7.replaced")
+    assert artefact.next_version(home) == home / "8"
+    load(home / "7")
+    assert [path.name for path in home.iterdir()] == ["7"]
 
 
 def test_no_export(tmp_path):

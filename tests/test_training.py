@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -162,6 +163,17 @@ def test_resume_takes_the_digits_that_auto_found(
     )
     pretrain(auto, run.path, resume=True)
     assert run.config() == config
+
+
+def test_resume_refuses_other_digits_of_the_same_name(digits_file, tmp_path):
+    file = shutil.copy(digits_file, tmp_path / "digits.npz")
+    config = tiny(file, epochs=1)
+    run = pretrain(config, tmp_path / "run")
+    glyphs = dict(np.load(file))
+    glyphs["x_train"][3, 4, 4] ^= 255
+    np.savez(file, **glyphs)
+    with pytest.raises(InputError, match="Received: other digits"):
+        pretrain(config, run.path, resume=True)
 
 
 def test_what_a_killed_process_left_is_removed(digits_file, tmp_path):

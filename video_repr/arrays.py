@@ -49,8 +49,11 @@ def read_npy(path, expected="a whole .npy file", mapped=False):
         )
     with _reading(path, expected):
         with path.open("rb") as file:
-            if file.read(len(_NPY)) != _NPY:
-                raise ValueError("it does not begin as such files do")
+            begin = file.read(len(_NPY))
+        if begin.startswith(b"PK"):
+            raise ValueError("it is an archive of arrays")
+        if begin != _NPY:
+            raise ValueError("it does not begin as such files do")
         return np.load(
             path, mmap_mode="r" if mapped else None, allow_pickle=False
         )

@@ -16,7 +16,11 @@ import pathlib
 
 from video_repr import text
 from video_repr.errors import InputError
+from video_repr.files import Kind
+from video_repr.files import contents
 from video_repr.files import load_json
+from video_repr.files import moved_aside
+from video_repr.files import restore
 from video_repr.files import sha256
 from video_repr.files import within
 from video_repr.files import write_json
@@ -26,6 +30,20 @@ FORMAT_VERSION = 1
 
 CARD = "README.md"
 _SUMS = "SHA256SUMS"
+
+# All that there is in an export.
+_NAMES = {
+    "assets",
+    "config.json",
+    "encoder.keras",
+    "fingerprint.pb",
+    "metrics.json",
+    "saved_model.pb",
+    "variables",
+    "videos.json",
+    CARD,
+    _SUMS,
+}
 
 
 def write_config(directory, encoder, **about):
@@ -71,9 +89,18 @@ def versions_of(directory):
 
 def next_version(directory):
     """The directory of an encoder's next version."""
-    versions = versions_of(directory)
-    number = int(versions[-1].name) + 1 if versions else 1
-    return directory / str(number)
+    taken = [path.name for path in versions_of(directory)]
+    taken += [name for name in moved_aside(directory) if name.isdecimal()]
+    return directory / str(max(map(int, taken), default=0) + 1)
+
+
+def _is_only_an_export(directory):
+    return is_export(directory) and all(
+        path.name in _NAMES for path in contents(directory)
+    )
+
+
+EXPORT = Kind("an export", _is_only_an_export)
 
 
 def check(directory):
@@ -87,6 +114,7 @@ def check(directory):
             the format is newer than this package.
     """
     directory = pathlib.Path(directory)
+    restore(directory, EXPORT)
     if not (directory / "saved_model.pb").is_file():
         raise InputError(
             "Expected an export with saved_model.pb. Received: "

@@ -1,6 +1,7 @@
 """What goes wrong by what a user gave, said in one sentence."""
 
 import contextlib
+import importlib
 
 
 class InputError(ValueError):
@@ -49,3 +50,20 @@ def extra(name):
             f"This needs the package {error.name!r}, which is not installed: "
             f"pip install 'video_repr[{name}]'"
         ) from error
+
+
+def need(name, *packages):
+    """Refuses to begin what will need packages of an extra later on.
+
+    >>> need("report", "matplotlib")
+
+    Args:
+        name: the extra.
+        *packages: as they are imported.
+
+    Raises:
+        MissingExtraError: if one is missing.
+    """
+    with extra(name):
+        for package in packages:
+            importlib.import_module(package)

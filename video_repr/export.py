@@ -15,7 +15,7 @@ from video_repr.model_card import model_card
 from video_repr.saved_model import write_encoder
 
 
-def export_run(run, directory=None, terms=None, **about):
+def export_run(run, directory=None, terms=None, replace=True, **about):
     """Exports the encoder of a run's best checkpoint.
 
     The numbers of its card are measured on what is written, where it predicts
@@ -27,6 +27,7 @@ def export_run(run, directory=None, terms=None, **about):
             replaced. saved_models/NAME/VERSION when None, the next version of
             the run's name.
         terms: `model_card.Terms`, or None.
+        replace: whether an export in a given directory is replaced.
         **about: what else config.json is to say, JSON-ready.
 
     Returns:
@@ -40,17 +41,15 @@ def export_run(run, directory=None, terms=None, **about):
         directory = artefact.next_version(
             pathlib.Path("saved_models") / run.path.absolute().name
         )
+        # That another may have written meanwhile.
+        replace = False
     directory = pathlib.Path(directory)
-    if directory.exists() and not artefact.is_export(directory):
-        raise InputError(
-            "Expected a new directory, or an export to replace. Received: "
-            f"{str(directory)!r}, which has other files"
-        )
     config, model = run.config(), run.model()
     updates = run.epochs(run.best) * config.training.steps_per_epoch
     # As it was built: the dataset may be gone.
     frame_shape = tuple(model.get_build_config()["input_shape"][2:])
-    with whole_directory(directory) as partial:
+    kind = artefact.EXPORT if replace else None
+    with whole_directory(directory, kind) as partial:
         write_encoder(
             model.encoder,
             partial,

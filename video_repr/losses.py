@@ -7,9 +7,23 @@ over clips, which is the unit the paper reports.
 import keras
 from keras import ops
 
+from video_repr import inputs
+
 
 class _SumPerFrame(keras.losses.Loss):
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        # Before Keras casts them.
+        y_true = inputs.scale(y_true, self.dtype)
+        return super().__call__(y_true, y_pred, sample_weight)
+
     def call(self, y_true, y_pred):
+        if not y_true.shape.is_compatible_with(y_pred.shape):
+            # Where there is one of something it would stand for all.
+            raise ValueError(
+                f"{type(self).__name__} compares frames of one shape. "
+                f"Received: y_true of shape {tuple(y_true.shape)}, y_pred of "
+                f"shape {tuple(y_pred.shape)}"
+            )
         errors = self.elementwise(y_true, y_pred)
         per_frame = ops.sum(errors, axis=tuple(range(2, len(errors.shape))))
         return ops.mean(per_frame, axis=1)
@@ -22,6 +36,10 @@ class BceSumPerFrame(_SumPerFrame):
     Call arguments:
         y_true: frames in [0, 1], `[batch, time, ...]`.
         y_pred: logits of the same shape, as logistic decoders return them.
+
+    Raises:
+        InputError: for frames outside [0, 1]: they would cost less than
+            nothing. In a graph an assertion fails; under XLA the loss is NaN.
     """
 
     def __init__(self, name="bce_sum_per_frame", **kwargs):
@@ -29,6 +47,7 @@ class BceSumPerFrame(_SumPerFrame):
 
     @staticmethod
     def elementwise(y_true, y_pred):
+        y_true = inputs.checked(y_true, pixels=True)
         # -y log s(z) - (1 - y) log(1 - s(z)), which never overflows.
         return ops.softplus(y_pred) - y_true * y_pred
 
@@ -55,11 +74,15 @@ class CrossEntropySumOverSteps(keras.losses.Loss):
     """Cross entropy of an action at every step, summed over the steps.
 
     Call arguments:
-        y_true: labels, `[batch]`, integers.
+        y_true: labels, `[batch]`, whole numbers that count from 0.
         y_pred: logits, `[batch, time, classes]`.
 
     Args:
         label_smoothing: share of the truth that is spread over all classes.
+
+    Raises:
+        InputError: for labels of no class. In a graph an assertion fails;
+            under XLA the loss is NaN.
     """
 
     def __init__(
@@ -78,13 +101,16 @@ class CrossEntropySumOverSteps(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         # Keras casts labels to the type of the logits.
-        labels = ops.reshape(ops.cast(y_true, "int32"), (-1,))
+        labels = inputs.Labels(y_pred.shape[-1]).checked(y_true)
         log_p = ops.log_softmax(y_pred, axis=-1)
-        one_hot = ops.one_hot(labels, y_pred.shape[-1], dtype=log_p.dtype)
+        one_hot = ops.one_hot(
+            ops.cast(labels, "int32"), y_pred.shape[-1], dtype=log_p.dtype
+        )
         of_label = ops.sum(log_p * one_hot[:, None], axis=(1, 2))
         of_all = ops.sum(ops.mean(log_p, axis=-1), axis=1)
         share = self.label_smoothing
-        return -(1 - share) * of_label - share * of_all
+        loss = -(1 - share) * of_label - share * of_all
+        return ops.where(ops.isnan(labels), float("nan"), loss)
 
     def get_config(self):
         return {

@@ -1,4 +1,4 @@
-"""Optimizers of this package."""
+"""The optimizer that classifiers are fine-tuned with."""
 
 import keras
 

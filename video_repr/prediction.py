@@ -7,7 +7,7 @@ from video_repr import visualization
 from video_repr.data import read_clip
 from video_repr.errors import InputError
 from video_repr.files import whole_file
-from video_repr.models.frames import check_clips
+from video_repr.inputs import check_clips
 
 OUTPUTS = (".gif", ".npy")
 

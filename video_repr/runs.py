@@ -1,6 +1,7 @@
 """The run directory: what training leaves, and how to read it.
 
     config.json        what the run is a function of
+    data.json          the fingerprint of the data that it learned from
     videos.json        the videos of a dataset that it learned from, by split
     made.json          on which machine, by which versions, when
     checkpoints/       last.keras to go on from, best.keras to use
@@ -42,6 +43,10 @@ class Run:
     @property
     def config_file(self):
         return self.path / "config.json"
+
+    @property
+    def data_file(self):
+        return self.path / "data.json"
 
     @property
     def videos_file(self):
@@ -94,6 +99,36 @@ class Run:
                 f"Received: {str(self.path)!r}: {error}"
             ) from error
         return configs.from_dict(values, where=str(self.config_file))
+
+    def check_data(self, data):
+        """Refuses other data than those that the run began with.
+
+        Their fingerprint decides. Of runs of before 0.2, which have none, the
+        names of videos do.
+
+        Args:
+            data: what `configs.data.data_of` returns.
+
+        Raises:
+            InputError: if they are others.
+        """
+        same, videos = True, data.videos()
+        before = {}
+        if self.videos_file.is_file():
+            before = read_json(self.videos_file, dict)
+        if self.data_file.is_file():
+            known = read_json(self.data_file, dict).get("fingerprint")
+            same = known == data.fingerprint
+        elif before:
+            # Before 0.2 without checksums.
+            same = {s: sorted(of) for s, of in before.items()} == {
+                s: sorted(of) for s, of in videos.items()
+            }
+        if not same:
+            raise InputError(
+                f"Expected the data that the run in {self.path} began with. "
+                f"Received: {_difference(before, videos)}, {data.place}"
+            )
 
     def made(self):
         """On what and by what the run was begun; {} where it is not told."""
@@ -182,3 +217,26 @@ class Run:
                     f"Received: line {number}, {line[:40]!r}"
                 )
         return lines, problems
+
+
+def _difference(before, now):
+    """In words, what is other about a dataset by its videos."""
+    if not now:
+        return "other digits"
+    if {s: sorted(of) for s, of in before.items()} != {
+        s: sorted(of) for s, of in now.items()
+    }:
+        return "a dataset with other videos in its splits"
+    changed = [
+        name
+        for split, of in now.items()
+        if isinstance(before[split], dict)
+        for name, content in of.items()
+        if content != before[split][name]
+    ]
+    if changed:
+        return (
+            f"a dataset of other content of {len(changed)} videos, as "
+            f"{changed[0]!r}"
+        )
+    return "a dataset with other records of the same videos"

@@ -7,10 +7,10 @@ import keras
 import tensorflow as tf
 
 from video_repr import artefact
+from video_repr import inputs
 from video_repr.errors import InputError
 from video_repr.files import whole_directory
 from video_repr.layers import recurrence
-from video_repr.models import frames as _frames
 
 
 def export_encoder(
@@ -20,7 +20,7 @@ def export_encoder(
     *,
     future=None,
     input_frames=None,
-    pixels=False,
+    pixels=None,
 ):
     """Writes an encoder as a Reusable SavedModel and as a .keras file.
 
@@ -45,18 +45,20 @@ def export_encoder(
 
     Args:
         encoder: a built `Encoder`.
-        directory: directory to write; one that exists is replaced.
+        directory: directory to write; an export in it is replaced.
         frame_shape: shape of a frame, for example (64, 64).
         future: the `Decoder` of the frames after a clip, built.
         input_frames: number of frames that the encoder was trained to read,
             which config.json tells.
-        pixels: whether frames must be in [0, 1].
+        pixels: whether frames must be in [0, 1]; as the encoder knows when
+            None.
 
     Raises:
-        InputError: if the encoder or the decoder is not built, or the frame
-            shape does not fit them.
+        InputError: if the encoder or the decoder is not built, the frame
+            shape does not fit them, or the directory is there and is no
+            export.
     """
-    with whole_directory(directory) as partial:
+    with whole_directory(directory, artefact.EXPORT) as partial:
         write_encoder(
             encoder,
             partial,
@@ -75,7 +77,7 @@ def write_encoder(
     *,
     future=None,
     input_frames=None,
-    pixels=False,
+    pixels=None,
     about=None,
 ):
     """Writes all of an export but what tells about it and its sums.
@@ -95,6 +97,8 @@ def write_encoder(
     frame_shape = tuple(frame_shape)
     _check_fits(encoder, future, frame_shape)
     encoder = _in_float32(encoder, (None, None, encoder.features))
+    if pixels is None:
+        pixels = inputs.are_pixels(encoder.pixels, (None, None, *frame_shape))
     root, signatures = _reusable(encoder, frame_shape, pixels)
     if future is not None:
         future = _in_float32(future)
@@ -160,9 +164,9 @@ def _reusable(encoder, frame_shape, pixels):
     # its gradient with it, takes seconds.
     @tf.function
     def run(clips, training):
-        clips = _checked(clips, pixels)
+        clips = inputs.checked(clips, pixels)
         # Here, where it is traced: saving traces once more.
-        with recurrence.for_executor():
+        with recurrence.for_executor(), inputs.looking(inputs.Looking.NOT):
             return encoder(clips, return_sequences=True, training=training)
 
     @tf.function
@@ -206,12 +210,9 @@ def _signatures(encoder, read, frame_shape, pixels):
 
     @tf.function
     def step(frame, **states):
-        frame = _checked(frame, pixels)
-        states = {
-            name: _checked(value, pixels=False)
-            for name, value in states.items()
-        }
-        with recurrence.for_executor():
+        frame = inputs.checked(frame, pixels)
+        states = {name: inputs.checked(value) for name, value in states.items()}
+        with recurrence.for_executor(), inputs.looking(inputs.Looking.NOT):
             return _named(
                 encoder(frame[:, None], initial_states=_by_layer(states))
             )
@@ -265,28 +266,6 @@ def _by_layer(states):
     ]
 
 
-def _checked(frames, pixels):
-    """Frames, if they can be read.
-
-    The graph refuses what is not finite or out of range. Under XLA, which
-    leaves such questions out, they become NaN: a loss that nobody overlooks.
-    """
-    finite = tf.reduce_all(tf.math.is_finite(frames))
-    tf.debugging.Assert(
-        finite, ["Expected finite values. Received: NaN or infinity"]
-    )
-    right = finite
-    if pixels:
-        low, high = tf.reduce_min(frames), tf.reduce_max(frames)
-        # Of no frames they are infinite the wrong way round.
-        right &= (low >= 0) & (high <= 1)
-        tf.debugging.Assert(
-            right,
-            ["Expected pixels in [0, 1]. Received: from", low, "to", high],
-        )
-    return tf.where(right, frames, float("nan"))
-
-
 @contextlib.contextmanager
 def _warnings_only(logger):
     # It would tell of a directory that is about to be renamed.
@@ -333,9 +312,9 @@ class SavedModelEncoder(keras.layers.Layer):
 
     Call arguments:
         clips: `[batch, time, *frame_shape]` or `[batch, time, features]`,
-            float32, as the encoder reads them; or uint8 pixels, which are
-            scaled to [0, 1]. In a model Keras casts uint8 before, unless the
-            model's input is `keras.Input(..., dtype="uint8")`.
+            floating point and finite, pixels in [0, 1]; or uint8 pixels,
+            which are scaled to [0, 1]. In a model Keras casts uint8 before,
+            unless the model's input is `keras.Input(..., dtype="uint8")`.
         return_sequences: whether to return what an `Encoder` returns then.
         training: whether dropout is active.
 
@@ -357,6 +336,7 @@ class SavedModelEncoder(keras.layers.Layer):
         self.units = tuple(about["units"])
         self.frame_shape = tuple(about["frame_shape"])
         self.features = math.prod(self.frame_shape)
+        self.pixels = about["pixels"]
         trainable = {id(v) for v in self._saved.trainable_variables}
         for variable in self._saved.variables:
             self._track_variable(
@@ -371,8 +351,12 @@ class SavedModelEncoder(keras.layers.Layer):
         self.built = True
 
     def call(self, clips, return_sequences=False, training=False):
-        clips = _frames.scale(clips, "float32")
+        clips = tf.convert_to_tensor(clips)
         self._check(clips.shape)
+        if tf.executing_eagerly():
+            # In a graph the export's own looks at them.
+            inputs.checked(clips, self.pixels)
+        clips = inputs.scale(clips, "float32")
         if len(clips.shape) == 3:
             batch, time = keras.ops.shape(clips)[:2]
             clips = keras.ops.reshape(clips, (batch, time, *self.frame_shape))

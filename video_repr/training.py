@@ -18,7 +18,7 @@ from video_repr.configs.data import data_of
 from video_repr.configs.frames import Frames
 from video_repr.errors import DivergedError
 from video_repr.errors import InputError
-from video_repr.errors import extra
+from video_repr.errors import need
 from video_repr.evaluation import evaluate_run
 from video_repr.files import remove_partials
 from video_repr.files import whole_file
@@ -59,6 +59,8 @@ def build_model(config, frames=None):
             model.units,
             offset=frames.offset,
             scale=frames.scale,
+            # Percepts have no height and width.
+            pixels=len(frames.shape) > 1,
             input_dropout=model.input_dropout,
             name="encoder",
             **options,
@@ -147,14 +149,11 @@ def pretrain(
             has other weights than the config's.
         DivergedError: if the loss becomes NaN or infinite.
     """
-    with extra("report"):
-        # Needed at the end of the first epoch, hours later perhaps.
-        import matplotlib  # noqa: F401
-        import PIL  # noqa: F401
-        import tensorboard  # noqa: F401
+    # Needed at the end of the first epoch, hours later perhaps.
+    need("report", "matplotlib", "PIL", "tensorboard")
     run = runs.Run(pathlib.Path(directory))
     started = run.config_file.exists()
-    if run.path.exists() and any(run.path.iterdir()) and not started:
+    if not started and not _is_empty(run.path):
         raise InputError(
             "Expected a new or a run directory. Received: "
             f"{str(run.path)!r}, which has other files"
@@ -168,12 +167,12 @@ def pretrain(
         config = _same_config(run, config)
     data = data_of(config)
     config = data.config
+    if started:
+        run.check_data(data)
     # Found broken now rather than after the training.
     data.test()
     data.validation()
     data.train(config.training.batch_size)
-    if started and run.videos_file.exists():
-        _same_videos(run, data)
     epoch, model = 0, None
     if started and run.last.exists():
         epoch, model = run.epochs(run.last), run.model(run.last)
@@ -183,14 +182,24 @@ def pretrain(
             _begin_with(model.encoder, encoder)
     run.path.mkdir(parents=True, exist_ok=True)
     write_json(run.config_file, config.to_dict())
-    if not started:
+    # A process that was killed may have written some of them.
+    if not run.videos_file.exists():
         write_json(run.videos_file, data.videos())
+    if not run.made_file.exists():
         write_json(run.made_file, made())
+    write_json(run.data_file, {"fingerprint": data.fingerprint})
     remove_partials(run.path)
     run.last.parent.mkdir(exist_ok=True)
     _fit(data, run, model, epoch, gate_images)
     evaluate_run(run)
     return run
+
+
+def _is_empty(path):
+    """Whether there is nothing, or what a killed process was to begin with."""
+    return not path.exists() or all(
+        file.name.startswith(".partial-") for file in path.iterdir()
+    )
 
 
 def _begin_with(encoder, other):
@@ -207,17 +216,6 @@ def _begin_with(encoder, other):
     encoder.set_weights(other.get_weights())
 
 
-def _same_videos(run, data):
-    """Refuses to go on with other videos under the same path."""
-    before, now = json.loads(run.videos_file.read_text()), data.videos()
-    if before != now:
-        raise InputError(
-            f"Expected the dataset that the run in {run.path} began with, or "
-            "a new directory. Received: one with other videos in its splits, "
-            f"{data.config.data.path}"
-        )
-
-
 def _same_config(run, config):
     """The config of a run that is to go on, which `config` must be."""
     old = run.config()
@@ -227,6 +225,13 @@ def _same_config(run, config):
         # What it found when the run began.
         found = dataclasses.replace(config.data, digits=old.data.digits)
         config = dataclasses.replace(config, data=found)
+    datasets = isinstance(config.data, configs.DatasetConfig) and isinstance(
+        old.data, configs.DatasetConfig
+    )
+    if datasets and run.data_file.exists():
+        # Its fingerprint decides, not where it lies.
+        moved = dataclasses.replace(old.data, path=config.data.path)
+        old = dataclasses.replace(old, data=moved)
     differences = [
         f"{section}.{name} {new!r} instead of {before.get(name)!r}"
         for section, before in old.to_dict().items()

@@ -14,12 +14,14 @@ import shutil
 import sys
 import threading
 import time
-import uuid
 
 from video_repr.errors import DivergedError
 from video_repr.errors import FailureRateError
 from video_repr.errors import InputError
+from video_repr.files import Kind
+from video_repr.files import only_writer
 from video_repr.files import read_json
+from video_repr.files import replace_directory
 from video_repr.files import sha256
 from video_repr.files import write_json
 from video_repr.machine import made
@@ -33,6 +35,8 @@ RUNNER = "VIDEO_REPR_RUNNER"
 UNFINISHED = ".unfinished-"
 
 _RECORD = "artifact.json"
+
+ARTIFACT = Kind("an artifact", lambda folder: (folder / _RECORD).is_file())
 
 
 class AnomaliesError(RuntimeError):
@@ -121,23 +125,14 @@ def making(
         about["files"] = files
         write_json(unfinished / _RECORD, about)
         place = folder / about["fingerprint"][:16] if folder else output.path
-        _deliver(unfinished, pathlib.Path(place))
+        with only_writer(place):
+            # What is there is the same, or what is left of it.
+            replace_directory(unfinished, place, ARTIFACT)
         if folder:
             output.uri = str(place)
         output.metadata["fingerprint"] = about["fingerprint"]
         told = {name: record[name] for name in ("parameters", "inputs")}
         tell(component, "finished", uri=output.uri, **told)
-
-
-def _deliver(unfinished, place):
-    if place.exists():
-        # The same as was made before, or what is left of it.
-        aside = place.with_name(f".replaced-{uuid.uuid4().hex[:8]}")
-        os.replace(place, aside)
-        os.replace(unfinished, place)
-        shutil.rmtree(aside)
-    else:
-        os.replace(unfinished, place)
 
 
 def _end_with(runner):

@@ -53,10 +53,24 @@ def example_gen(films, fingerprint, name, settings, beam_options, examples):
         # Workers elsewhere write to the bucket itself, whole or not at all.
         with telling("ExampleGen"):
             make(examples.uri)
-            examples.metadata["fingerprint"] = fingerprint
+            examples.metadata["fingerprint"] = _fingerprint_in(
+                f"{examples.uri}/{name}/1"
+            )
         return
     with making("ExampleGen", examples, parameters, resumes=True) as folder:
         make(folder)
+
+
+def _fingerprint_in(dataset):
+    """The fingerprint of a dataset directory in any of Beam's file systems."""
+    from pipelines.transforms.write import read_json
+    from video_repr.data import dataset as datasets
+    from video_repr.data.features import Features
+
+    info, features = (
+        read_json(f"{dataset}/{name}.json") for name in ("info", "features")
+    )
+    return datasets.fingerprint(info, Features.from_dict(features))
 
 
 def statistics_gen(examples, workers, statistics):

@@ -5,10 +5,8 @@ ROOT/cache/                             kfp's: what was made of what
 ROOT/runs/TIME.json                     runs: components, times, artifacts
 """
 
-import contextlib
 import dataclasses
 import datetime
-import fcntl
 import hashlib
 import json
 import os
@@ -26,6 +24,10 @@ from video_repr import artefact
 from video_repr.data import film
 from video_repr.errors import InputError
 from video_repr.errors import PipelineError
+from video_repr.errors import need
+from video_repr.files import moved_aside
+from video_repr.files import only_writer
+from video_repr.files import restore
 from video_repr.files import write_json
 
 
@@ -45,6 +47,12 @@ def run_pipeline(config, root, beam_options=()):
             them can be read.
         PipelineError: if a component failed.
     """
+    # Of the last components, hours later.
+    need("report", "matplotlib", "PIL", "tensorboard")
+    if config.tuner.trials:
+        need("kfp", "keras_tuner")
+    if config.fine_tuner.enabled:
+        need("transfer", "sklearn")
     sources = config.example_gen.input(config.films).find()
     _check_readable(sources)
     warm_start = config.trainer.warm_start
@@ -60,23 +68,8 @@ def run_pipeline(config, root, beam_options=()):
         pathlib.Path(config.saved_models, config.name)
     ):
         artefact.check(directory)
-    with _alone(root):
+    with only_writer(root):
         return _run(config, root, sources, beam_options)
-
-
-@contextlib.contextmanager
-def _alone(root):
-    """Refuses a second run in a root while there is one."""
-    with open(root / "lock", "w") as file:
-        try:
-            # Given back by the system when the process ends, however it does.
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(
-                "Expected a root in which no pipeline runs, or another "
-                f"--root. Received: {root}"
-            ) from error
-        yield
 
 
 def _run(config, root, sources, beam_options):
@@ -159,6 +152,9 @@ def _remove_altered(root):
     for folder in _unfinished(root):
         if folder.parent.name not in ("ExampleGen", "Trainer"):
             shutil.rmtree(folder)
+    for component in (root / "artifacts").glob("*"):
+        for name in list(moved_aside(component)):
+            restore(component / name, artifacts.ARTIFACT)
     for folder in sorted((root / "artifacts").glob("*/[!.]*")):
         if not artifacts.is_whole(folder):
             aside = folder.with_name(f".altered-{uuid.uuid4().hex[:8]}")
@@ -167,8 +163,6 @@ def _remove_altered(root):
                 f"{folder} is not as it was made, and is made again; as it "
                 f"was found it is {aside}"
             )
-    for folder in (root / "artifacts").glob("*/.replaced-*"):
-        shutil.rmtree(folder)
 
 
 def _unfinished(root):
@@ -206,8 +200,6 @@ def _fingerprint(sources, example_gen):
         except OSError as error:
             # It will fail, and be counted.
             about = {"error": str(error)}
-        if source.pictures:
-            about = {"sha256": artifacts.fingerprint(source.path)}
         # Not where it lies.
         known = dataclasses.asdict(source) | about
         del known["path"]

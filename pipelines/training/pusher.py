@@ -37,6 +37,7 @@ def push(model, fingerprint, blessing, saved_models, name, terms, lineage):
         Run(pathlib.Path(model)),
         artefact.next_version(home),
         terms,
+        replace=False,
         pipeline={**lineage, "model": fingerprint},
     )
     print(f"{directory} written.")

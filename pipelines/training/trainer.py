@@ -10,6 +10,7 @@ import numpy as np
 from pipelines.training.settings import with_choice
 from pipelines.training.transform import read_transform
 from video_repr import configs
+from video_repr.errors import DivergedError
 from video_repr.errors import extra
 from video_repr.files import read_json
 from video_repr.files import write_json
@@ -31,12 +32,28 @@ def tune(examples, transform, folder, trainer, tuner):
         folder: existing directory to write to, a `pathlib.Path`.
         trainer: a `TrainerConfig`, of what is not searched.
         tuner: a `TunerConfig`.
+
+    Raises:
+        DivergedError: if no trial ended with a loss that is a number.
     """
     with extra("kfp"):
         import keras_tuner
 
     scratch = folder / "trials"
-    found = []
+    # What a search that was killed had found is not known.
+    shutil.rmtree(scratch, ignore_errors=True)
+    found, diverged = [], []
+
+    def loss_of(values, directory):
+        config = run_config(examples, with_choices(trainer, values))
+        short = dataclasses.replace(config.training, epochs=tuner.epochs)
+        run = pretrain(
+            dataclasses.replace(config, training=short),
+            directory,
+            frames=read_transform(transform),
+            encoder=_first_encoder(trainer),
+        )
+        return min(line["val_loss"] for line in run.metrics())
 
     class Search(keras_tuner.RandomSearch):
         def run_trial(self, trial, *args, **kwargs):
@@ -46,15 +63,16 @@ def tune(examples, transform, folder, trainer, tuner):
                 )
                 for choice in tuner.space
             }
-            config = run_config(examples, with_choices(trainer, values))
-            short = dataclasses.replace(config.training, epochs=tuner.epochs)
-            run = pretrain(
-                dataclasses.replace(config, training=short),
-                scratch / trial.trial_id,
-                frames=read_transform(transform),
-                encoder=_first_encoder(trainer),
-            )
-            loss = min(line["val_loss"] for line in run.metrics())
+            try:
+                loss = loss_of(values, scratch / trial.trial_id)
+            except DivergedError as error:
+                # Other settings may do well.
+                diverged.append({"values": values, "why": str(error)})
+                print(f"{values}: {error}", flush=True)
+                raise keras_tuner.errors.FailedTrialError from error
+            except Exception as error:
+                # KerasTuner would keep it to itself and try the next.
+                raise keras_tuner.errors.FatalError from error
             found.append({"values": values, "val_loss": loss})
             return {"val_loss": loss}
 
@@ -62,13 +80,23 @@ def tune(examples, transform, folder, trainer, tuner):
         objective=keras_tuner.Objective("val_loss", "min"),
         max_trials=tuner.trials,
         seed=tuner.seed,
+        # It would stop at a few that fail in a row.
+        max_consecutive_failed_trials=tuner.trials + 1,
         directory=str(scratch),
         project_name="search",
     )
-    search.search()
+    try:
+        search.search()
+    except keras_tuner.errors.FatalError as error:
+        raise error.__cause__ from None
+    if not found:
+        raise DivergedError(
+            f"Of {len(diverged)} trials none ended: "
+            + "; ".join(f"{t['values']}: {t['why']}" for t in diverged)
+        )
     best = min(found, key=lambda trial: trial["val_loss"])
     shutil.rmtree(scratch)
-    write_json(folder / _BEST, {**best, "trials": found})
+    write_json(folder / _BEST, {**best, "trials": found, "diverged": diverged})
 
 
 def with_choices(trainer, values):

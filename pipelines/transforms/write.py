@@ -162,6 +162,8 @@ class Part:
         self._records = []
         self._offset = 0
         self._moments = Moments()
+        # Of what has no file of its own.
+        self._values = None if source.row is None else hashlib.sha256()
 
     def add(self, clip: Clip):
         """Writes a clip's record."""
@@ -182,6 +184,8 @@ class Part:
         shape = self._features.frame_shape
         channels = shape[2] if len(shape) == 3 else 1
         self._moments.add(clip.values, channels)
+        if self._values is not None:
+            self._values.update(clip.values.tobytes())
         _count("clips")
 
     def close(self, failure=None, **about):
@@ -207,6 +211,8 @@ class Part:
             failure = None
         _count("frames", decoded.frames)
         _count("failures" if failure else "videos")
+        if self._values is not None and self._records:
+            about["values_sha256"] = self._values.hexdigest()
         summary = {
             "media_id": self.source.media_id,
             "path": self.source.path,
@@ -300,7 +306,14 @@ def _records(source, staging, shards):
         shard = int(key[:15], 16) % shards[split]
         yield (
             (split, shard),
-            (key, record["id"], path, record["offset"], record["bytes"]),
+            (
+                key,
+                record["id"],
+                path,
+                record["offset"],
+                record["bytes"],
+                record["frames"],
+            ),
         )
 
 
@@ -314,7 +327,8 @@ def _write_shard(shard, staging, name, shards):
     file_name = shard_name(name, *key, shards)
     path = FileSystems.join(staging, "shards", file_name)
     done = FileSystems.join(staging, "done", f"{file_name}.json")
-    if FileSystems.exists(done):
+    # It is gone where a job was killed after it had been delivered.
+    if FileSystems.exists(done) and FileSystems.exists(path):
         return file_name
     records = sorted(records)
     for before, after in itertools.pairwise(records):
@@ -329,7 +343,7 @@ def _write_shard(shard, staging, name, shards):
     with contextlib.ExitStack() as stack:
         out = stack.enter_context(_create(partial))
         parts = stack.enter_context(_OpenParts())
-        for _, _, part, offset, length in records:
+        for _, _, part, offset, length, _ in records:
             data = parts.read(f"{part}.tfrecord", offset, length)
             out.write(data)
             digest.update(data)
@@ -341,6 +355,8 @@ def _write_shard(shard, staging, name, shards):
         "clips": len(records),
         "bytes": size,
         "sha256": digest.hexdigest(),
+        # For records.npy.
+        "records": [(length, frames) for *_, length, frames in records],
     }
     write_whole(done, json.dumps(summary).encode())
     return file_name

@@ -148,7 +148,7 @@ def test_a_film_that_is_broken_in_the_middle(tmp_path, rng, capsys):
     path = write_film(tmp_path / "film.avi", clip, "png", "rgb24")
     data = bytearray(path.read_bytes())
     at = data.index(b"00dc", len(data) // 2)
-    data[at + 8 : at + 200] = bytes(192)
+    data[at + 100 : at + 200] = bytes(100)
     path.write_bytes(data)
     assert len(read_clip(path)) == 19
     assert "1 packets or frames left out" in capsys.readouterr().err

@@ -200,6 +200,26 @@ def with_margins(path, left, right, top, bottom):
     path.write_bytes(data)
 
 
+def with_clean_aperture(path, left, right, top, bottom, shape):
+    """Writes an MP4's in place of its aspect, colours and rates."""
+    data = bytearray(path.read_bytes())
+    start = min(data.index(name) for name in (b"pasp", b"colr", b"btrt")) - 4
+    end = start
+    while bytes(data[end + 4 : end + 8]) in (b"pasp", b"colr", b"btrt"):
+        end += struct.unpack_from(">I", data, end)[0]
+    height, width = shape[:2]
+    # The middle, from that of the whole picture, in halves.
+    clap = struct.pack(
+        ">I4s2I2IiIiI", 40, b"clap", width - left - right, 1,
+        height - top - bottom, 1, left - right, 2, top - bottom, 2,
+    )  # fmt: skip
+    rest = end - start - len(clap)
+    data[start:end] = (
+        clap + struct.pack(">I4s", rest, b"free") + bytes(rest - 8)
+    )
+    path.write_bytes(data)
+
+
 def test_what_is_cropped(tmp_path):
     picture = corners()
     plain = write(tmp_path / "a.mp4", [picture] * 2, pixels="yuv420p")
@@ -219,7 +239,18 @@ def test_what_is_cropped(tmp_path):
         color_trc=6,
     )
     with_margins(by_file, 16, 4, 8, 2)
-    for path in (by_stream, by_file):
+    by_box = write(
+        tmp_path / "d.mp4",
+        [picture] * 2,
+        pixels="yuv420p",
+        sample_aspect_ratio=fractions.Fraction(1),
+        colorspace=6,
+        color_range=1,
+        color_primaries=6,
+        color_trc=6,
+    )
+    with_clean_aperture(by_box, 16, 4, 8, 2, picture.shape)
+    for path in (by_stream, by_file, by_box):
         for frame in shown(path):
             alike(frame, picture[8:-2, 16:-4])
 

@@ -9,6 +9,7 @@ from test_dataset import films  # noqa: F401
 from video_repr import artefact
 from video_repr.data import ClipDataset
 from video_repr.errors import InputError
+from video_repr.files import sha256
 from video_repr.files import within
 
 
@@ -132,7 +133,7 @@ def test_sums_of_what_lies_elsewhere(export, tmp_path, lead):
     (export / "out").symlink_to(secret)
     name = lead.format(folder=tmp_path)
     with open(export / "SHA256SUMS", "a") as file:
-        file.write(f"{artefact._sum(secret)}  {name}\n")
+        file.write(f"{sha256(secret)}  {name}\n")
         if name != "out":
             os.unlink(export / "out")
     with pytest.raises(InputError, match="which leads elsewhere"):

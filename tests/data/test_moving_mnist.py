@@ -11,7 +11,7 @@ from video_repr import InputError
 from video_repr.data import MovingMNIST
 from video_repr.data import load_digits
 from video_repr.data import read_sequences
-from video_repr.data.moving_mnist import _uniform
+from video_repr.data.draw import uniform
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def glyphs():
 def one_by_one(mnist, index):
     """The paper's code (paper, 3.1), digit by digit and frame by frame."""
     height, width = mnist.glyphs.shape[1:]
-    draws = _uniform(mnist.seed, np.array([index]), 5 * mnist.digits)[0]
+    draws = uniform(mnist.seed, np.array([index]), 5 * mnist.digits)[0]
     video = np.zeros((mnist.frames, mnist.size, mnist.size), np.uint8)
     for digit in range(mnist.digits):
         which, y, x, turn, fast = draws[5 * digit : 5 * digit + 5]
@@ -111,7 +111,7 @@ def test_seeds_and_indices_differ(glyphs):
 
 
 def test_draws_are_uniform_and_independent():
-    draws = _uniform(5, np.arange(20_000), 10)
+    draws = uniform(5, np.arange(20_000), 10)
     assert ((draws >= 0) & (draws < 1)).all()
     np.testing.assert_allclose(draws.mean(axis=0), 0.5, atol=0.01)
     np.testing.assert_allclose(draws.var(axis=0), 1 / 12, atol=0.002)

@@ -144,3 +144,19 @@ def test_an_autoencoders_baselines_are_of_the_reconstruction(rng):
     # The last frame that was read is the first to be reconstructed.
     assert last["mse_sum_per_frame"][0] == 0
     assert min(last["mse_sum_per_frame"][1:]) > 0
+
+
+@pytest.mark.parametrize("logit", [-1e3, -89.0, 89.0, 1e3])
+def test_sure_predictions_overflow_nothing(model, clips, logit):
+    """As those of a well trained model are for pixels that never change."""
+    weights = model.get_weights()
+    for decoder in model.decoders.values():
+        decoder.readout.kernel.assign(decoder.readout.kernel * 0)
+        decoder.readout.bias.assign(decoder.readout.bias * 0 + logit)
+    truth = np.full_like(clips, 255 if logit > 0 else 0)
+    with np.errstate(all="raise", under="ignore"):
+        found = evaluate(model, truth, np.zeros((12, 14)))
+    model.set_weights(weights)
+    assert found["future"]["bce_sum_per_frame"] < 1e-30
+    assert found["future"]["mse_sum_per_frame"] < 1e-30
+    assert found["future"]["psnr"] == 100

@@ -119,9 +119,9 @@ def test_pickles_that_do_more_than_hold_tensors(tmp_path, torch):
         (read,) = torch_weights.read(path).values()
         np.testing.assert_array_equal(read, tensors["a"])
     # The hash of a key that would end the process, a dict many times over.
-    deep = b"\x80\2})" + b"\x85" * 10**6 + b"K\1s."
-    many = b"ccollections\nOrderedDict\nq\0](" + b"K\1K\2\x86" * 10**4
-    many += b"eq\1" + b"h\0h\1\x85R" * 10**5 + b"."
+    deep = b"\x80\2})" + b"\x85" * 10**5 + b"K\1s."
+    many = b"ccollections\nOrderedDict\nq\0](" + b"K\1K\2\x86" * 10**3
+    many += b"eq\1" + b"h\0h\1\x85R" * 10**4 + b"."
     for data, message in (
         (deep, "a dict has a tuple for a key"),
         (b"\x80\2" + many, "it is not in torch's first format"),

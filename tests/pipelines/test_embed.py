@@ -81,7 +81,7 @@ def test_vectors_are_those_of_the_encoder(encoder, dataset, tmp_path, sums):
             )
     # Nothing is lost to a second run, and it may replace what it wrote.
     before = sums(out)
-    assert call(embed.Arguments, *given, "--output", out) == 2
+    assert call(embed.Arguments, *given, "--output", out) == 0
     assert sums(out) == before
     two = tmp_path / "two"
     more = ("--workers", 2, "--output", two, "--batch", 4)
@@ -153,7 +153,8 @@ def test_overwriting_spares_what_is_no_embedding(
     assert call(embed.Arguments, *given, *missing) == 2
     assert vectors_of(out).keys() == before.keys()
     # One that was killed begins anew, one that was not is kept.
-    assert call(embed.Arguments, *given[:2], *good) == 2
+    assert call(embed.Arguments, *given[:2], *good) == 0
+    assert "complete already" in capsys.readouterr().out
     (out / "COMPLETED").unlink()
     assert call(embed.Arguments, *given[:2], *good) == 0
     assert (out / "COMPLETED").exists()

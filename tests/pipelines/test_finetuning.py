@@ -18,6 +18,7 @@ from video_repr import Encoder
 from video_repr import InputError
 from video_repr import cli
 from video_repr.configs.data import data_of
+from video_repr.data import ClipDataset
 from video_repr.export import export_run
 from video_repr.runs import Run
 from video_repr.training import pretrain
@@ -210,9 +211,9 @@ def test_splits_are_averaged(finetuned, tmp_path, capsys):
     assert "at least 2 runs to average" in capsys.readouterr().err
 
 
-def test_what_has_been_seen_is_no_test(pretrained, rng, tmp_path, capsys):
+def test_what_has_been_seen_is_no_test(pretrained, dataset, tmp_path, capsys):
     """Another split of the same clips, with test clips among the training."""
-    turned = turned_around(tmp_path, rng)
+    turned = turned_around(tmp_path, dataset)
     run = tmp_path / "run"
     assert finetune(pretrained.path, turned, run) == 2
     error = capsys.readouterr().err
@@ -242,10 +243,35 @@ def test_what_has_been_seen_is_no_test(pretrained, rng, tmp_path, capsys):
     assert "has not seen the videos" in capsys.readouterr().err
 
 
-def turned_around(directory, rng):
+def test_content_decides_what_has_been_seen(
+    pretrained, dataset, rng, tmp_path, capsys
+):
+    renamed = turned_around(tmp_path / "renamed", dataset, prefix="other")
+    run = tmp_path / "run"
+    assert finetune(pretrained.path, renamed, run) == 2
+    error = capsys.readouterr().err
+    assert "an encoder that has not seen the videos" in error
+    assert "'otherc0'" in error
+    # In an export too.
+    assert finetune(pretrained.path / "export", renamed, run) == 2
+    assert "has not seen the videos" in capsys.readouterr().err
+    # Others of the same names pass, and it is said that they are there.
+    write_percepts(rng, tmp_path / "others")
+    others = turned_around(tmp_path / "again", tmp_path / "others/percepts/1")
+    assert finetune(pretrained.path, others, run) == 0
+    out = capsys.readouterr().out
+    assert "none of them one for test; 8 are of other content" in out
+    told = json.loads((run / "config.json").read_text())["sha256"]
+    assert told["dataset"] == ClipDataset(others).fingerprint
+
+
+def turned_around(directory, dataset, prefix=""):
     """Clips whose training and test are the other way round."""
-    write_percepts(rng, directory)
+    directory.mkdir(exist_ok=True)
+    for name in ("percepts.npy", "index.csv"):
+        shutil.copy(dataset.parents[1] / name, directory)
     lines = (directory / "index.csv").read_text().splitlines()
+    lines[1:] = [prefix + line for line in lines[1:]]
     turned = {"train": "test", "test": "train", "validation": "train"}
     lines[1:] = [
         ",".join([*parts, turned[split]])

@@ -64,9 +64,12 @@ class DatasetData:
             start: number of clips to leave out at the beginning.
         """
         clips = self._clips(
-            "train", shuffle=True, seed=self.config.training.seed
+            "train",
+            shuffle=True,
+            seed=self.config.training.seed,
+            start=start,
         )
-        return clips.repeat().skip(start).batch(batch_size).prefetch(2)
+        return clips.repeat().batch(batch_size).prefetch(2)
 
     def validation(self):
         """`[clips, frames, ...]` of the validation split."""
@@ -136,14 +139,33 @@ class DatasetData:
             else ""
         )
 
+    @property
+    def fingerprint(self):
+        """What the data are known by: the dataset's fingerprint."""
+        return self.dataset.fingerprint
+
+    @property
+    def place(self):
+        """Where they are."""
+        return self.config.data.path
+
     def videos(self):
-        """Names of the videos that are trained on and chosen by, by split."""
+        """The videos that are trained on and chosen by.
+
+        Returns:
+            For each split a dict from a video's name to its content, as
+            `ClipDataset.contents` says it.
+        """
+        contents = self.dataset.contents
         return {
-            split: sorted(
-                source["media_id"]
-                for source in self.dataset.info["sources"]
-                if source["split"] == split and source["clips"]
-            )
+            split: {
+                name: contents[name]
+                for name in sorted(
+                    source["media_id"]
+                    for source in self.dataset.info["sources"]
+                    if source["split"] == split and source["clips"]
+                )
+            }
             for split in ("train", "validation")
         }
 
@@ -222,6 +244,16 @@ class Data:
             start: number of sequences to leave out at the beginning.
         """
         return self.sequences("train").dataset(batch_size, start=start)
+
+    @property
+    def fingerprint(self):
+        """What the data are known by: the SHA-256 of the glyphs."""
+        return self.digits.describe()["sha256"]
+
+    @property
+    def place(self):
+        """Where the glyphs are from."""
+        return self.digits.source
 
     def videos(self):
         """There are none."""

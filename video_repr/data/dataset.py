@@ -3,6 +3,7 @@
 <data_dir>/<name>/<version>/
 <name>-train-00000-of-00010.tfrecord ...
 info.json      what made it: arguments, versions, sources, counts
+records.npy    where the records are, see `records`
 features.json  what a record holds
 schema.pbtxt, stats.pb   tensorflow-metadata protos
 failures.jsonl a line per source that failed
@@ -12,18 +13,19 @@ COMPLETED      written last
 
 import dataclasses
 import functools
+import hashlib
+import json
 import os
 import pathlib
 
 import numpy as np
 import tensorflow as tf
 
+from video_repr.data import records
 from video_repr.data.info import read_features
 from video_repr.data.info import read_info
+from video_repr.data.shuffled import Shuffled
 from video_repr.errors import InputError
-from video_repr.files import sha256
-
-_SHUFFLED = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +83,41 @@ class ClipDataset:
         """Names of the classes in the order of their indices."""
         return self.features.labels
 
+    @functools.cached_property
+    def fingerprint(self):
+        """SHA-256 of its records, and of what they are read as.
+
+        Not of names: the same records elsewhere have the same.
+        """
+        return fingerprint(self.info, self.features)
+
+    @functools.cached_property
+    def contents(self):
+        """What is known of its sources' content, a dict by their names.
+
+        "file ..." or "values ...", SHA-256 of what they were read from or of
+        what was read; None where nothing is known.
+        """
+        kinds = {"sha256": "file", "values_sha256": "values"}
+        return {
+            source["media_id"]: next(
+                (
+                    f"{kind} {source[key]}"
+                    for key, kind in kinds.items()
+                    if key in source
+                ),
+                None,
+            )
+            for source in self.info["sources"]
+        }
+
+    @functools.cached_property
+    def records(self):
+        """The content of records.npy, see `records`."""
+        return records.find_records(
+            self.path, self.info["shards"], self.fingerprint
+        )
+
     def examples(self, split, *, shuffle=False, seed=0):
         """The records of a split, whole and one by one.
 
@@ -97,25 +134,22 @@ class ClipDataset:
             tf.errors.InvalidArgumentError: while it is read, naming a file
                 whose bytes are not those that were written.
         """
-        clips = self.split(split)["clips"]
+        self.split(split)
+        if shuffle:
+            return Shuffled.of(self, split, np.ones_like, seed).examples()
         shards = [s for s in self.info["shards"] if s["split"] == split]
         names = tf.data.Dataset.from_tensor_slices(
             [str(self.path / s["name"]) for s in shards]
         )
-        if shuffle:
-            names = names.shuffle(len(shards), seed=seed)
         sums = {str(self.path / s["name"]): s["sha256"] for s in shards}
 
-        def records(name):
+        def read(name):
             checked = tf.numpy_function(
                 functools.partial(_check, sums), [name], tf.string
             )
             return tf.data.TFRecordDataset(tf.ensure_shape(checked, ()))
 
-        serialized = names.interleave(records, cycle_length=4)
-        if shuffle:
-            serialized = serialized.shuffle(min(clips, _SHUFFLED), seed=seed)
-        return serialized.map(
+        return names.interleave(read, cycle_length=4).map(
             self.features.parse, tf.data.AUTOTUNE, deterministic=True
         )
 
@@ -130,6 +164,7 @@ class ClipDataset:
         seed=0,
         labels=False,
         skip_shorter=False,
+        start=0,
     ):
         """Clips of one length, cut from the records of a split.
 
@@ -141,11 +176,15 @@ class ClipDataset:
                 `clip_length` when None.
             batch: clips in a batch; None gives them one by one. Batches are
                 full when shuffled, so that a training step is compiled once.
-            shuffle: whether their order is drawn, anew for every epoch.
+            shuffle: whether their order is drawn, anew for every epoch: each
+                time that the result is gone through is one. A function of
+                the seed and of the number of the epoch.
             seed: what it is drawn from.
             labels: whether to give pairs of clip and class index.
             skip_shorter: whether records that are shorter than `clip_length`
                 are left out rather than refused.
+            start: number of clips of shuffled epochs, one after another, to
+                leave out at the beginning. None of them is decoded.
 
         Returns:
             A `tf.data.Dataset` of `[clip_length, *frame_shape]`, or of
@@ -182,39 +221,50 @@ class ClipDataset:
                 f"Expected a dataset with labels. Received: {self.path}"
             )
 
-        if batch is not None and shuffle and shortest == longest:
-            of_record = (longest - clip_length) // stride + 1
-            clips = self.split(split)["clips"] * of_record
-            if clips < batch:
-                raise InputError(
-                    f"Expected at least {batch} {split} clips for a batch of "
-                    f"{self.path}. Received: {clips}"
-                )
+        if start < 0 or (start and not shuffle):
+            raise InputError(
+                "Expected a start of at least 0, and of 0 without shuffle. "
+                f"Received: {start}"
+            )
 
-        def windows(example):
+        def windows(frames):
+            return np.maximum(0, (frames - clip_length) // stride + 1)
+
+        def first(example):
+            shape = (clip_length, *self.features.frame_shape)
+            clip = tf.ensure_shape(example["clip"][:clip_length], shape)
+            return clip, example["label"]
+
+        def all_of(example):
             clip, frame_shape = example["clip"], self.features.frame_shape
             shape = (clip_length, *frame_shape)
 
             def window(start):
                 cut = clip[start : start + clip_length]
-                cut = tf.ensure_shape(cut, shape)
-                return (cut, example["label"]) if labels else cut
+                return tf.ensure_shape(cut, shape), example["label"]
 
             last = tf.shape(clip, tf.int64)[0] - clip_length
             return tf.data.Dataset.range(0, last + 1, stride).map(window)
 
-        def whole(example):
-            shape = (clip_length, *self.features.frame_shape)
-            clip = tf.ensure_shape(example["clip"], shape)
-            return (clip, example["label"]) if labels else clip
-
-        examples = self.examples(split, shuffle=shuffle, seed=seed)
-        if shortest == longest == clip_length:
-            clips = examples.map(whole, tf.data.AUTOTUNE, deterministic=True)
+        single = windows(shortest) == windows(longest) == 1
+        if shuffle:
+            shuffled = Shuffled.of(self, split, windows, seed, start)
+            if batch is not None and len(shuffled) < batch:
+                raise InputError(
+                    f"Expected at least {batch} {split} clips for a batch of "
+                    f"{self.path}. Received: {len(shuffled)}"
+                )
+        if shuffle and not single:
+            clips = shuffled.windows(clip_length, stride)
         else:
-            clips = examples.flat_map(windows)
-            if shuffle:
-                clips = clips.shuffle(_SHUFFLED, seed=seed)
+            examples = shuffled.examples() if shuffle else self.examples(split)
+            clips = (
+                examples.map(first, tf.data.AUTOTUNE, deterministic=True)
+                if single
+                else examples.flat_map(all_of)
+            )
+        if not labels:
+            clips = clips.map(lambda clip, _: clip)
         if batch is not None:
             clips = clips.batch(batch, drop_remainder=shuffle)
         return clips.prefetch(2)
@@ -254,20 +304,20 @@ def load(
     )
 
 
-@functools.cache
-def _sum_of(name, size, modified):
-    return sha256(name)
+def fingerprint(info, features):
+    """SHA-256 of a dataset's records, and of what they are read as.
+
+    Args:
+        info: the content of info.json.
+        features: `features.Features`.
+    """
+    shards = [[s["split"], s["sha256"]] for s in info["shards"]]
+    return hashlib.sha256(
+        json.dumps([features.to_dict(), shards], sort_keys=True).encode()
+    ).hexdigest()
 
 
 def _check(sums, name):
-    """Compares a shard's bytes with what was written, once a process."""
     path = pathlib.Path(name.decode())
-    status = path.stat()
-    if (
-        _sum_of(str(path), status.st_size, status.st_mtime_ns)
-        != sums[str(path)]
-    ):
-        raise InputError(
-            f"Expected {path} as it was written. Received: other bytes"
-        )
+    records.check(path, sums[str(path)])
     return np.array(name, object)

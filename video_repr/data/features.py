@@ -209,6 +209,40 @@ class Features:
             "start": fields[START],
         }
 
+    def parse_together(self, records):
+        """The frames of several records, one after another.
+
+        Args:
+            records: string tensor `[records]`.
+
+        Returns:
+            Tensors: the frames, `[frames, *frame_shape]`, uint8 or float32;
+            how many each record has, and its label, int64 `[records]`.
+        """
+        import tensorflow as tf
+
+        number = tf.io.FixedLenFeature((), tf.int64)
+        values = (
+            tf.io.FixedLenFeature((), tf.string)
+            if self.is_image
+            else tf.io.RaggedFeature(tf.float32)
+        )
+        found = tf.io.parse_example(
+            records, {FRAMES: number, LABEL_INDEX: number, self.key: values}
+        )
+        if self.is_image:
+            clips = tf.map_fn(
+                lambda png: _clip(png, self.frame_shape),
+                found[self.key],
+                fn_output_signature=tf.RaggedTensorSpec(
+                    (None, *self.frame_shape), tf.uint8, ragged_rank=0
+                ),
+            )
+            frames = clips.values
+        else:
+            frames = tf.reshape(found[self.key].values, (-1, *self.frame_shape))
+        return frames, found[FRAMES], found[LABEL_INDEX]
+
 
 def _png(clip):
     import tensorflow as tf

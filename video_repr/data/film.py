@@ -571,11 +571,12 @@ def _container_margins(av, container, stream):
     if "matroska" not in names and "mov" not in names:
         return 0, 0, 0, 0
     # Without a level it would print nothing.
+    level = av.logging.get_level()
     av.logging.set_level(av.logging.INFO)
     try:
         printed = container.dumps_format()
     finally:
-        av.logging.set_level(None)
+        av.logging.set_level(level)
     # The first piece is about the file.
     pieces = re.split(r"^ +Stream #0:(?=\d)", printed, flags=re.MULTILINE)
     for piece in pieces[1:]:

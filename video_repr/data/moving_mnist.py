@@ -10,6 +10,7 @@ import dataclasses
 import numpy as np
 
 from video_repr.arrays import read_npy
+from video_repr.data.draw import uniform
 from video_repr.errors import InputError
 
 # Random numbers of a digit: glyph, x, y, direction, speed.
@@ -143,7 +144,7 @@ class MovingMNIST:
                 "Expected indices of sequences, whole numbers of at least 0. "
                 f"Received: {indices}"
             )
-        draws = _uniform(
+        draws = uniform(
             self.seed, indices.astype(np.uint64), self.digits * _DRAWS
         )
         draws = draws.reshape(len(indices), self.digits, _DRAWS)
@@ -199,33 +200,6 @@ class MovingMNIST:
         if isinstance(self.speed, (tuple, list)):
             return tuple(self.speed)
         return self.speed, self.speed
-
-
-def _uniform(seed, indices, count):
-    """Uniform numbers in [0, 1) by hashing: `[len(indices), count]`.
-
-    SplitMix64 (Steele, Lea and Flood, 2014) over seed, index and position,
-    because NumPy promises the streams of its distributions for no future
-    version, and has no vectorised way to a stream per index.
-    """
-    with np.errstate(over="ignore"):
-        key = _mix(np.uint64(seed % 2**64) + _GOLDEN)
-        # Not symmetric: (seed, index) is not (index, seed).
-        key = _mix(
-            key + (indices.astype(np.uint64)[:, None] + np.uint64(1)) * _GOLDEN
-        )
-        counter = np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN
-        bits = _mix(key + counter)
-    return (bits >> np.uint64(11)) * 2.0**-53
-
-
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-
-
-def _mix(z):
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
 
 
 def read_sequences(path):

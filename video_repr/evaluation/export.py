@@ -9,11 +9,11 @@ import tensorflow as tf
 
 from video_repr import artefact
 from video_repr import configs
+from video_repr import inputs
 from video_repr.configs.data import data_of
 from video_repr.errors import InputError
 from video_repr.evaluation.prediction import evaluate
 from video_repr.evaluation.run import with_test_file
-from video_repr.models import frames as _frames
 
 
 def evaluate_export(directory, test_file=None, sequences=None):
@@ -93,7 +93,7 @@ class Exported:
 
     def __call__(self, clips, training):
         signatures = self._saved.signatures
-        clips = _frames.scale(clips[:, : self.input_frames], "float32")
+        clips = inputs.scale(clips[:, : self.input_frames], "float32")
         frames = signatures["predict_future"](
             steps=tf.constant(self._future_frames),
             **signatures["states"](clips=clips),

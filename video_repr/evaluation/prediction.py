@@ -121,7 +121,8 @@ class _Scores:
             )
             self._append(name, "bce_sum_per_frame", bce)
         if logistic and not is_frames:
-            prediction = 1 / (1 + np.exp(-prediction))
+            # The sigmoid, which no logit overflows.
+            prediction = np.exp(-np.logaddexp(0, -prediction))
         for metric, function in _METRICS.items():
             if metric in wanted:
                 self._append(name, metric, function(truth, prediction))

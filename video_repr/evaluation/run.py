@@ -1,6 +1,7 @@
 """Evaluation of a run: evaluation.json and figures/."""
 
 import dataclasses
+import re
 
 import numpy as np
 
@@ -8,11 +9,24 @@ from video_repr import configs
 from video_repr import visualization
 from video_repr.configs.data import data_of
 from video_repr.errors import InputError
+from video_repr.errors import need
 from video_repr.evaluation.prediction import evaluate
+from video_repr.files import Kind
+from video_repr.files import contents
 from video_repr.files import whole_directory
 from video_repr.files import write_json
 
 _CLIPS_IN_FIGURES = 4
+
+_FIGURE = re.compile(r"errors\.png|strips-\d+\.png|prediction\.gif")
+
+
+def _are_figures(directory):
+    # Others may have put their own beside them.
+    return all(_FIGURE.fullmatch(path.name) for path in contents(directory))
+
+
+FIGURES = Kind("an evaluation's figures", _are_figures)
 
 
 def evaluate_run(run, test_file=None):
@@ -29,17 +43,22 @@ def evaluate_run(run, test_file=None):
         The content of `evaluation.json`.
 
     Raises:
-        InputError: if the run or the test set cannot be read.
+        InputError: if the run or the test set cannot be read, the data are
+            no longer those that the run began with, or `figures/` has other
+            files.
     """
+    # Needed for the figures, after the evaluation.
+    need("report", "matplotlib", "PIL")
     config = with_test_file(run.config(), test_file, run.path)
     model = run.model()
     data = data_of(config)
+    run.check_data(data)
     clips = data.test()
-    evaluation = {
-        **evaluate(model, clips, data.mean_frame()),
-        "data": {**data.describe(), "sequences": len(clips)},
-    }
-    with whole_directory(run.figures) as figures:
+    with whole_directory(run.figures, FIGURES) as figures:
+        evaluation = {
+            **evaluate(model, clips, data.mean_frame()),
+            "data": {**data.describe(), "sequences": len(clips)},
+        }
         write_figures(figures, model, clips, evaluation)
     write_json(run.evaluation_file, evaluation)
     return evaluation

@@ -5,8 +5,11 @@ import numbers
 import keras
 import tensorflow as tf
 
+from video_repr.errors import InputError
 from video_repr.layers import recurrence
 from video_repr.layers.random_state import SavesRandomState
+from video_repr.layers.trainable import SavesTrainable
+from video_repr.layers.trainable import hand_down
 
 ACTIVATIONS = (
     "input_gate",
@@ -182,6 +185,11 @@ class PeepholeLSTMCell(SavesRandomState, keras.layers.Layer):
         bias = tf.convert_to_tensor(self.bias)
         if self.kernel is None:
             return bias
+        if not inputs.dtype.is_floating:
+            raise InputError(
+                "Expected sequences in floating point; pixels are scaled "
+                f"before. Received: dtype {inputs.dtype.name}"
+            )
         if self.dropout and training:
             inputs = keras.random.dropout(
                 inputs, self.dropout, seed=self.seed_generator
@@ -254,7 +262,7 @@ def _positive_integer(units):
 
 
 @keras.saving.register_keras_serializable(package="video_repr")
-class PeepholeLSTM(keras.layers.Layer):
+class PeepholeLSTM(SavesTrainable, keras.layers.Layer):
     """A peephole LSTM over a whole sequence.
 
     Equal to `keras.layers.RNN(PeepholeLSTMCell(units))`, weights included,
@@ -296,7 +304,7 @@ class PeepholeLSTM(keras.layers.Layer):
         seed: ...
 
     Call arguments:
-        sequences: `[batch, time, features]`, time at least 1.
+        sequences: `[batch, time, features]`, time at least 1, floating point.
         initial_state: `[h, c]`, each `[batch, units]`; zeros when None.
         training: whether dropout is active.
         mask: not supported; `keras.layers.RNN(PeepholeLSTMCell(units))` is.
@@ -342,6 +350,7 @@ class PeepholeLSTM(keras.layers.Layer):
             dtype=self.dtype_policy,
             name="cell",
         )
+        hand_down(self)
 
     def build(self, sequences_shape, initial_state_shape=None):
         if len(sequences_shape) != 3:

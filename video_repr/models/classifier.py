@@ -2,15 +2,22 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
+from video_repr import inputs
 from video_repr.errors import InputError
+from video_repr.layers.trainable import SavesTrainable
+from video_repr.layers.trainable import hand_down
 from video_repr.losses import CrossEntropySumOverSteps
-from video_repr.models import frames as _frames
+from video_repr.models.compiled import LoadsCompiled
+from video_repr.models.entrances import LooksAtInputs
 
 
 @keras.saving.register_keras_serializable(package="video_repr")
-class ActionClassifier(keras.Model):
+class ActionClassifier(
+    LooksAtInputs, LoadsCompiled, SavesTrainable, keras.Model
+):
     """Says of every step of a clip which action it shows.
 
     A softmax reads the encoder's top layer at every step; each step has the
@@ -25,8 +32,8 @@ class ActionClassifier(keras.Model):
     >>> classifier.fit(blocks, labels, epochs=10)
     >>> classifier.predict_videos(videos).argmax(axis=1)
 
-    With `encoder.trainable = False` before `compile` it is a linear probe of
-    the encoder's outputs.
+    Labels are whole numbers that count from 0. With `encoder.trainable =
+    False` before `compile` it is a linear probe of the encoder's outputs.
 
     Args:
         encoder: an `Encoder`, or any layer that is called alike.
@@ -78,6 +85,7 @@ class ActionClassifier(keras.Model):
         self.readout = keras.layers.Dense(
             classes, kernel_initializer="zeros", name="readout"
         )
+        hand_down(self)
 
     def build(self, clips_shape):
         if not self.encoder.built:
@@ -85,6 +93,7 @@ class ActionClassifier(keras.Model):
         self.readout.build((None, None, self.encoder.units[-1]))
 
     def call(self, clips, training=False):
+        inputs.check_dtype(tf.as_dtype(clips.dtype))
         sequence, _ = self.encoder(
             clips, return_sequences=True, training=training
         )
@@ -110,9 +119,21 @@ class ActionClassifier(keras.Model):
         clips, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         return clip_probabilities(self(clips, training=False))
 
-    def predict(self, x, **kwargs):
+    def predict(self, x, *args, **kwargs):
         """Keras's `predict`: probabilities of clips, `[clips, classes]`."""
-        return super().predict(x, **kwargs)
+        return super().predict(x, *args, **kwargs)
+
+    def expected(self, method):
+        # An encoder from elsewhere looks at what it reads.
+        clips = inputs.Clips(getattr(self.encoder, "pixels", False))
+        if method == "predict":
+            return clips, None, None
+        # Another loss has targets of its own.
+        by_label = isinstance(
+            getattr(self, "loss", None), CrossEntropySumOverSteps
+        )
+        labels = inputs.Labels(self.classes) if by_label else None
+        return clips, labels, inputs.Weights(per_clip=by_label)
 
     def predict_videos(self, videos, batch_size=64):
         """Probabilities of videos of any lengths.
@@ -143,11 +164,10 @@ class ActionClassifier(keras.Model):
             rows = blocks[first : first + batch_size]
             clips = np.stack(
                 [
-                    hold(videos[n][s : s + self.block], self.block)
+                    hold(_scaled(videos[n][s : s + self.block]), self.block)
                     for n, s in rows
                 ]
             )
-            _frames.check_clips(clips[:1], unit_range=False)
             # One shape, so that it is compiled once.
             padding = [(0, batch_size - len(rows))] + [(0, 0)] * (
                 clips.ndim - 1
@@ -157,6 +177,10 @@ class ActionClassifier(keras.Model):
             np.add.at(sums, owners, found)
             np.add.at(counts, owners, 1)
         return sums / counts[:, None]
+
+    def check_arguments(self, given):
+        if given.get("class_weight") is not None:
+            inputs.check_class_weight(given["class_weight"], self.classes)
 
     def get_config(self):
         return {
@@ -175,12 +199,21 @@ class ActionClassifier(keras.Model):
         config["encoder"] = keras.saving.deserialize_keras_object(
             config["encoder"], custom_objects=custom_objects
         )
-        return cls(**config)
+        return super().from_config(config)
 
 
 def clip_probabilities(logits):
     """The mean over the steps of a clip, `[batch, classes]`."""
     return ops.mean(ops.softmax(logits, axis=-1), axis=1)
+
+
+def _scaled(frames):
+    """Frames of one type, for one batch of several videos."""
+    frames = np.asarray(frames)
+    inputs.check_dtype(frames.dtype)
+    if frames.dtype == np.uint8:
+        return frames.astype(np.float32) / 255
+    return frames
 
 
 def hold(frames, length):
@@ -217,8 +250,11 @@ class ClipAccuracy(keras.metrics.Mean):
             sample_weight: weights of the clips.
         """
         found = ops.argmax(clip_probabilities(y_pred), axis=-1)
-        labels = ops.reshape(ops.cast(y_true, found.dtype), (-1,))
+        labels = inputs.Labels(y_pred.shape[-1]).checked(
+            ops.convert_to_tensor(y_true)
+        )
         # Of `==` TensorFlow would not know the rank where it knows the number
         # of one of them alone.
-        hits = ops.cast(ops.equal(found, labels), "float32")
+        hits = ops.equal(ops.cast(found, labels.dtype), labels)
+        hits = ops.where(ops.isnan(labels), labels, hits)
         super().update_state(hits, sample_weight)

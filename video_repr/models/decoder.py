@@ -4,9 +4,13 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from video_repr import inputs
+from video_repr.errors import InputError
 from video_repr.layers import PeepholeLSTM
 from video_repr.layers import recurrence
 from video_repr.layers.random_state import SavesRandomState
+from video_repr.layers.trainable import SavesTrainable
+from video_repr.layers.trainable import hand_down
 from video_repr.models import frames as _frames
 
 OUTPUTS = ("logistic", "linear", "rectified")
@@ -14,7 +18,7 @@ FIRST_STEPS = ("step", "copy")
 
 
 @keras.saving.register_keras_serializable(package="video_repr")
-class Decoder(SavesRandomState, keras.layers.Layer):
+class Decoder(SavesTrainable, SavesRandomState, keras.layers.Layer):
     """A stack of peephole LSTMs that unrolls a state into frames.
 
     Every layer starts from the encoder's h and c of the same layer. The
@@ -52,14 +56,18 @@ class Decoder(SavesRandomState, keras.layers.Layer):
         states: `[[h, c], ...]`, a pair a layer, as the encoder returns them.
         steps: number of frames, at least 1; a tensor of at least 2 where it
             is not known yet.
-        truth: `[batch, steps, output_dim]`, the frames to predict. A
-            conditional decoder needs them in training; nobody else reads
-            them.
+        truth: `[batch, steps, output_dim]`, the frames to predict, as an
+            encoder reads them. A conditional decoder needs them in training;
+            nobody else reads them.
         training: whether the decoder is trained.
 
     Returns:
         `[batch, steps, output_dim]`: frames, or their logits where the output
         is logistic. `to_frames` turns either into frames.
+
+    Raises:
+        InputError: for states or frames that cannot be read, as those of an
+            encoder.
     """
 
     def __init__(
@@ -123,6 +131,7 @@ class Decoder(SavesRandomState, keras.layers.Layer):
             dtype=self.dtype_policy,
             name="readout",
         )
+        hand_down(self)
         if dropout or self._samples:
             self.seed_generator = keras.random.SeedGenerator(seed)
 
@@ -153,6 +162,7 @@ class Decoder(SavesRandomState, keras.layers.Layer):
                 f"A decoder unrolls at least 1 step. Received: steps={steps}"
             )
         self._check_states(states)
+        states = [[_finite(value) for value in state] for state in states]
         if not self.conditional:
             return self._run(self._no_input(states, steps), states, training)
         if not training:
@@ -163,6 +173,9 @@ class Decoder(SavesRandomState, keras.layers.Layer):
                 f"[batch, {steps}, {self.output_dim}]. Received: truth of "
                 f"shape {None if truth is None else tuple(truth.shape)}"
             )
+        truth = _frames.as_features(
+            truth, self.compute_dtype, pixels=self.output_kind == "logistic"
+        )
         previous = self._previous(truth)
         if not self._samples:
             return self._run(previous, states, training)
@@ -216,7 +229,6 @@ class Decoder(SavesRandomState, keras.layers.Layer):
 
     def _previous(self, truth):
         """Each transition's previous frame: zeros for none."""
-        truth = ops.cast(truth, self.compute_dtype)
         if self.first_step == "copy":
             return truth[:, :-1]
         return ops.concatenate(
@@ -354,6 +366,16 @@ class Decoder(SavesRandomState, keras.layers.Layer):
             "output_bias": self.output_bias,
             "seed": self.seed,
         }
+
+
+def _finite(state):
+    state = tf.convert_to_tensor(state)
+    if not state.dtype.is_floating:
+        raise InputError(
+            "Expected states in floating point. Received: dtype "
+            f"{state.dtype.name}"
+        )
+    return inputs.checked(state)
 
 
 def _tensors(*variables):

@@ -3,12 +3,16 @@
 import keras
 import numpy as np
 
+from video_repr import inputs
 from video_repr.layers import PeepholeLSTM
+from video_repr.layers.trainable import SavesTrainable
+from video_repr.layers.trainable import hand_down
 from video_repr.models import frames as _frames
+from video_repr.models.entrances import LooksAtInputs
 
 
 @keras.saving.register_keras_serializable(package="video_repr")
-class Encoder(keras.Model):
+class Encoder(LooksAtInputs, SavesTrainable, keras.Model):
     """A stack of peephole LSTMs that reads a clip into its state.
 
     This is what is learned without labels and taken to other tasks (paper,
@@ -36,11 +40,17 @@ class Encoder(keras.Model):
             a number or one for each channel; see `scale`.
         scale: what they are multiplied with then, alike. The statistics of a
             dataset inside the encoder spare its users from knowing them.
+        pixels: whether frames are pixels, whose floating point values must be
+            in [0, 1]. When None it is known when the encoder is built: frames
+            that have a height and a width are, percepts are not; those of a
+            `VideoSeq2Seq` are where its outputs are logistic.
 
     Call arguments:
         clips: `[batch, time, features]`, or `[batch, time, height, width,
-            channels]` and any other frame shape, floating point; or uint8
-            pixels, which are scaled to [0, 1].
+            channels]` and any other frame shape, floating point and finite;
+            or uint8 pixels, which are scaled to [0, 1]. Around an encoder a
+            functional model casts uint8 before, unless its input is
+            `keras.Input(..., dtype="uint8")`.
         initial_states: states to go on from, as returned; zeros when None.
         return_sequences: whether to return the outputs of every step too.
         training: whether dropout is active.
@@ -50,6 +60,10 @@ class Encoder(keras.Model):
         `[batch, units]`. With `return_sequences` the pair `(sequence,
         states)`, where sequence is the top layer's h of every step, `[batch,
         time, units[-1]]`.
+
+    Raises:
+        InputError: for clips that cannot be read. In a graph an assertion
+            fails; under XLA the states are NaN.
     """
 
     def __init__(
@@ -62,6 +76,7 @@ class Encoder(keras.Model):
         forget_bias=0.0,
         offset=0.0,
         scale=1.0,
+        pixels=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -72,6 +87,7 @@ class Encoder(keras.Model):
         self.forget_bias = forget_bias
         self.offset = offset
         self.scale = scale
+        self.pixels = pixels
         self.lstms = [
             PeepholeLSTM(
                 size,
@@ -85,9 +101,12 @@ class Encoder(keras.Model):
             )
             for layer, size in enumerate(self.units)
         ]
+        hand_down(self)
 
     def build(self, clips_shape, initial_states_shape=None):
         self.features = features = _frames.count_features(clips_shape)
+        if self.pixels is None and len(clips_shape) > 3:
+            self.pixels = True
         for name in ("offset", "scale"):
             values = np.size(getattr(self, name))
             if features % values:
@@ -116,7 +135,9 @@ class Encoder(keras.Model):
             )
         if initial_states is None:
             initial_states = [None] * len(self.lstms)
-        sequence = self.scaled(_frames.as_features(clips, self.compute_dtype))
+        sequence = self.scaled(
+            _frames.as_features(clips, self.compute_dtype, self.pixels)
+        )
         states = []
         for lstm, state in zip(self.lstms, initial_states, strict=True):
             sequence, h, c = lstm(
@@ -136,10 +157,16 @@ class Encoder(keras.Model):
             A list with what `PeepholeLSTM.activations` returns of each layer,
             lowest first.
         """
-        sequence = self.scaled(_frames.as_features(clips, "float32"))
+        sequence = self.scaled(
+            _frames.as_features(clips, "float32", self.pixels)
+        )
         if initial_states is None:
             initial_states = [None] * len(self.lstms)
         return _frames.activations(self.lstms, sequence, initial_states)
+
+    def expected(self, method):
+        features = self.features if self.built else None
+        return inputs.Clips(self.pixels, features=features), None, None
 
     @property
     def is_scaled(self):
@@ -178,4 +205,5 @@ class Encoder(keras.Model):
             "forget_bias": self.forget_bias,
             "offset": np.asarray(self.offset).tolist(),
             "scale": np.asarray(self.scale).tolist(),
+            "pixels": self.pixels,
         }

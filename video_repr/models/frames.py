@@ -2,33 +2,32 @@
 
 import numbers
 
-import keras
-import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from video_repr.errors import InputError
+from video_repr import inputs
 
 
-def scale(frames, dtype):
-    """Frames in floating point; uint8 pixels are scaled to [0, 1]."""
-    frames = tf.convert_to_tensor(frames)
-    is_uint8 = frames.dtype == tf.uint8
-    frames = ops.cast(frames, dtype)
-    return frames / 255 if is_uint8 else frames
-
-
-def as_features(frames, dtype):
+def as_features(frames, dtype, pixels=None):
     """Frames as the LSTMs read them.
 
     Args:
         frames: `[batch, time, ...]`: uint8 pixels, or floating point.
         dtype: floating point dtype of the result.
+        pixels: whether floating point values must be in [0, 1], see
+            `inputs.are_pixels`.
 
     Returns:
         `[batch, time, features]`; uint8 pixels come out in [0, 1].
+
+    Raises:
+        InputError: for what cannot be read, see `inputs`.
     """
-    frames = scale(frames, dtype)
+    frames = tf.convert_to_tensor(frames)
+    count_features(frames.shape)
+    frames = inputs.scale(
+        inputs.checked(frames, inputs.are_pixels(pixels, frames.shape)), dtype
+    )
     if len(frames.shape) == 3:
         return frames
     batch, time = ops.shape(frames)[:2]
@@ -41,12 +40,13 @@ def count_features(shape):
     Raises:
         ValueError: if the shape has no frames, or frames of unknown size.
     """
-    features = tf.TensorShape(shape[2:]).num_elements()
-    if len(shape) < 3 or features is None:
+    shape = tf.TensorShape(shape)
+    features = None if shape.rank is None else shape[2:].num_elements()
+    if features is None or shape.rank < 3:
         raise ValueError(
             "clips must have the shape [batch, time, features] or [batch, "
             "time, height, width, channels], with frames of a known size. "
-            f"Received: {tuple(shape)}"
+            f"Received: {shape}"
         )
     return features
 
@@ -72,58 +72,3 @@ def check_layers(units):
             f"for example (512,). Received: units={units!r}"
         )
     return tuple(units)
-
-
-def check_clips(clips, *, min_frames=1, unit_range=True, features=None):
-    """Refuses clips that no model can learn from.
-
-    Args:
-        clips: `[clips, time, ...]`.
-        min_frames: number of frames that a clip must have.
-        unit_range: whether floating point values must lie in [0, 1].
-        features: number of values that a frame must have; any when None.
-
-    Raises:
-        InputError: for wrong rank or dtype, no clips, too few frames, frames
-            of another size, NaN or infinite values, values outside [0, 1].
-    """
-    clips = np.asarray(clips)
-    if clips.ndim < 3:
-        raise InputError(
-            "Expected clips of shape [clips, time, features] or [clips, "
-            "time, height, width, channels]. Received: shape "
-            f"{clips.shape}"
-        )
-    if not clips.size:
-        raise InputError(
-            f"Expected at least one clip. Received: shape {clips.shape}"
-        )
-    if clips.shape[1] < min_frames:
-        raise InputError(
-            f"Expected clips of at least {min_frames} frames. Received: "
-            f"{clips.shape[1]} frames, shape {clips.shape}"
-        )
-    values = np.prod(clips.shape[2:])
-    if features not in (None, values):
-        raise InputError(
-            f"Expected frames of {features} values. Received: {values} values "
-            f"a frame, shape {clips.shape}"
-        )
-    if clips.dtype == np.uint8:
-        return
-    # Not np.issubdtype, for which bfloat16 is no floating point type.
-    if not keras.backend.is_float_dtype(clips.dtype.name):
-        raise InputError(
-            "Expected clips in floating point or uint8. Received: dtype "
-            f"{clips.dtype}"
-        )
-    low, high = clips.min(), clips.max()
-    if not np.isfinite(low) or not np.isfinite(high):
-        raise InputError(
-            "Expected finite values. Received: clips with NaN or infinity"
-        )
-    if unit_range and (low < 0 or high > 1):
-        raise InputError(
-            "Expected pixels in [0, 1], or uint8 pixels in [0, 255]. "
-            f"Received: {clips.dtype} values from {low:g} to {high:g}"
-        )

@@ -9,16 +9,20 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from video_repr.errors import InputError
+from video_repr import inputs
+from video_repr.layers.trainable import SavesTrainable
+from video_repr.layers.trainable import hand_down
 from video_repr.losses import BceSumPerFrame
 from video_repr.losses import HalfSsePerFrame
 from video_repr.models import frames as _frames
+from video_repr.models.compiled import LoadsCompiled
+from video_repr.models.entrances import LooksAtInputs
 
 BRANCHES = ("reconstruction", "future")
 
 
 @keras.saving.register_keras_serializable(package="video_repr")
-class VideoSeq2Seq(keras.Model):
+class VideoSeq2Seq(LooksAtInputs, LoadsCompiled, SavesTrainable, keras.Model):
     """Learns to represent clips by unrolling an encoder's state.
 
     With a reconstruction decoder it is the paper's autoencoder, with a future
@@ -39,6 +43,9 @@ class VideoSeq2Seq(keras.Model):
     ... )
     >>> model.compile("adam", jit_compile=True)
     >>> model.fit(clips)
+
+    Keras's `evaluate` has conditional decoders go on from their own
+    predictions.
 
     Args:
         encoder: an `Encoder`.
@@ -85,6 +92,7 @@ class VideoSeq2Seq(keras.Model):
         self.decoders = dict(decoders)
         self.input_frames = input_frames
         self.future_frames = future_frames
+        hand_down(self)
 
     @property
     def clip_frames(self):
@@ -110,32 +118,38 @@ class VideoSeq2Seq(keras.Model):
                 )
             if not decoder.built:
                 decoder.build()
+        if self.encoder.pixels is None:
+            # Linear outputs are of any values, whatever the frames' shape.
+            self.encoder.pixels = self._is_logistic
         # An encoder from elsewhere comes with its weights.
         if not self.encoder.built:
-            self.encoder.build((clips_shape[0], self.input_frames, features))
+            self.encoder.build(
+                (clips_shape[0], self.input_frames, *clips_shape[2:])
+            )
 
     def call(self, clips, training=False):
         self._check_frames(clips.shape, training)
         frame_shape = tuple(clips.shape[2:])
-        features = _frames.as_features(clips, self.compute_dtype)
-        states = self.encoder(
-            features[:, : self.input_frames], training=training
-        )
-        truths = {}
-        if training:
-            truths = self.targets(self.encoder.scaled(features))
-        return {
-            branch: _in_frame_shape(
-                decoder(
-                    states,
-                    steps=self._steps(branch),
-                    truth=truths.get(branch),
-                    training=training,
-                ),
-                frame_shape,
+        features = self._as_features(clips)
+        with inputs.looking(inputs.Looking.NOT):
+            states = self.encoder(
+                features[:, : self.input_frames], training=training
             )
-            for branch, decoder in self.decoders.items()
-        }
+            truths = {}
+            if training:
+                truths = self.targets(self.encoder.scaled(features))
+            return {
+                branch: _in_frame_shape(
+                    decoder(
+                        states,
+                        steps=self._steps(branch),
+                        truth=truths.get(branch),
+                        training=training,
+                    ),
+                    frame_shape,
+                )
+                for branch, decoder in self.decoders.items()
+            }
 
     def targets(self, clips):
         """What each decoder should emit for clips.
@@ -212,20 +226,8 @@ class VideoSeq2Seq(keras.Model):
 
     def get_compile_config(self):
         config = super().get_compile_config()
-        if config is None:
-            return None
-        return {**config, "jit_update": self.jit_update}
-
-    def compile_from_config(self, config):
-        # Keras leaves this to models that override compile.
-        config = keras.saving.deserialize_keras_object(config)
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        if replicas > 1:
-            # Nobody asks for it who loads what one device has saved.
-            config["jit_compile"] = False
-        self.compile(**config)
-        if self.built:
-            self.optimizer.build(self.trainable_variables)
+        # There is none of a model that is not compiled.
+        return {**config, "jit_update": self.jit_update} if config else config
 
     def train_step(self, data):
         if not self.jit_update or tf.executing_eagerly():
@@ -240,51 +242,53 @@ class VideoSeq2Seq(keras.Model):
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        return super().compute_loss(
-            x, self._truth(x, y), y_pred, sample_weight, training
-        )
+        # Targets that are cut from the clips have been looked at with them.
+        how = inputs.looking(inputs.Looking.NOT)
+        with contextlib.nullcontext() if y is not None else how:
+            return super().compute_loss(
+                x, self._truth(x, y), y_pred, sample_weight, training
+            )
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         return super().compute_metrics(
             x, self._truth(x, y), y_pred, sample_weight
         )
 
-    def fit(self, x=None, y=None, **kwargs):
-        """Keras's `fit`, on clips: an array or a `tf.data.Dataset`."""
-        self._check_clips(x, "fit")
-        _check_weights(y, kwargs)
-        validation = kwargs.get("validation_data")
-        if isinstance(validation, tuple):
-            validation = validation[0]
-        # Before an epoch is trained rather than after.
-        self._check_clips(validation, "evaluate")
-        if isinstance(x, tf.data.Dataset):
-            # Keras warns that it does not shuffle datasets unless told so.
-            kwargs.setdefault("shuffle", False)
-        return super().fit(x, y, **kwargs)
-
-    def evaluate(self, x=None, y=None, **kwargs):
-        """Keras's `evaluate`, on clips.
-
-        Conditional decoders are evaluated on their own predictions.
-        """
-        self._check_clips(x, "evaluate")
-        _check_weights(y, kwargs)
-        return super().evaluate(x, y, **kwargs)
-
-    def predict(self, x, **kwargs):
+    def predict(self, x, *args, **kwargs):
         """Keras's `predict`: frames for clips.
 
         Args:
             x: `[clips, input_frames or more, ...]`.
+            *args: as for `keras.Model.predict`.
             **kwargs: as for `keras.Model.predict`.
 
         Returns:
             A dict with the frames of each decoder, `[clips, time, ...]`, the
             reconstruction in the order of the clip.
         """
-        self._check_clips(x, "predict")
-        return super().predict(x, **kwargs)
+        return super().predict(x, *args, **kwargs)
+
+    def expected(self, method):
+        learns = method != "predict"
+        features = self.encoder.features if self.built else None
+        clips = inputs.Clips(
+            self._reads_pixels,
+            self.clip_frames if learns else self.input_frames,
+            features,
+        )
+        if not learns:
+            return clips, None, None
+        targets = inputs.Targets(
+            {
+                branch: inputs.Clips(
+                    decoder.output_kind == "logistic",
+                    self._steps(branch),
+                    features,
+                )
+                for branch, decoder in self.decoders.items()
+            }
+        )
+        return clips, targets, inputs.Weights()
 
     def predict_step(self, data):
         clips, _, _ = keras.utils.unpack_x_y_sample_weight(data)
@@ -319,7 +323,8 @@ class VideoSeq2Seq(keras.Model):
                 f"Received: a model with {sorted(self.decoders)}"
             )
         clips = np.asarray(clips)
-        self._check_clips(clips, "predict_future")
+        expected, _, _ = self.expected("predict")
+        expected.check(clips)
         clips = clips[:, : self.input_frames]
         # NumPy's integers would be tensors inside.
         steps = operator.index(steps)
@@ -337,9 +342,11 @@ class VideoSeq2Seq(keras.Model):
         @tf.function(reduce_retracing=True, jit_compile=bool(self.jit_compile))
         def predict(batch, steps):
             decoder = self.decoders["future"]
-            features = _frames.as_features(batch, self.compute_dtype)
-            states = self.encoder(features, training=False)
-            frames = decoder.to_frames(decoder(states, steps=steps))
+            # They have been looked at.
+            with inputs.looking(inputs.Looking.NOT):
+                features = self._as_features(batch)
+                states = self.encoder(features, training=False)
+                frames = decoder.to_frames(decoder(states, steps=steps))
             frames = self.encoder.unscaled(frames)
             return ops.cast(
                 _in_frame_shape(frames, tuple(batch.shape[2:])), "float32"
@@ -366,17 +373,46 @@ class VideoSeq2Seq(keras.Model):
             config[key] = keras.saving.deserialize_keras_object(
                 config[key], custom_objects=custom_objects
             )
-        return cls(**config)
+        return super().from_config(config)
 
     def _steps(self, branch):
         if branch == "future":
             return self.future_frames
         return self.input_frames
 
+    def check_arguments(self, given):
+        # Keras leaves weights out, without a word, where there is no y.
+        for name in ("sample_weight", "class_weight"):
+            if given.get("y") is None and given.get(name) is not None:
+                raise ValueError(
+                    f"{name} needs targets of one's own, "
+                    "y=model.targets(clips). Received: y=None"
+                )
+
+    def _as_features(self, clips):
+        return _frames.as_features(
+            clips, self.compute_dtype, self._reads_pixels
+        )
+
+    @property
+    def _is_logistic(self):
+        return any(
+            decoder.output_kind == "logistic"
+            for decoder in self.decoders.values()
+        )
+
+    @property
+    def _reads_pixels(self):
+        # Cross entropy is of values in [0, 1].
+        return True if self._is_logistic else self.encoder.pixels
+
     def _truth(self, clips, y):
         if y is None:
-            y = self.targets(_frames.scale(clips, "float32"))
-        return tf.nest.map_structure(self.encoder.scaled, y)
+            y = self.targets(clips)
+        return tf.nest.map_structure(
+            lambda frames: self.encoder.scaled(inputs.scale(frames, "float32")),
+            y,
+        )
 
     def _check_frames(self, shape, training):
         received = shape[1]
@@ -389,43 +425,6 @@ class VideoSeq2Seq(keras.Model):
                 f"{' in training' if training else ''} ({self.input_frames} "
                 f"to read, {self.clip_frames - self.input_frames} to "
                 f"predict). Received: clips of shape {tuple(shape)}"
-            )
-
-    def _check_clips(self, x, method):
-        unit_range = any(
-            decoder.output_kind == "logistic"
-            for decoder in self.decoders.values()
-        )
-        needed = (
-            self.clip_frames
-            if method in ("fit", "evaluate")
-            else self.input_frames
-        )
-        if isinstance(x, tf.data.Dataset):
-            # The first batch stands for all.
-            first = next(iter(x.take(1)), None)
-            if first is None:
-                raise InputError(
-                    "Expected at least one batch of clips. Received: an empty "
-                    "dataset"
-                )
-            x = first[0] if isinstance(first, tuple) else first
-        if isinstance(x, (np.ndarray, tf.Tensor, list)):
-            _frames.check_clips(
-                x,
-                min_frames=needed,
-                unit_range=unit_range,
-                features=self.encoder.features if self.built else None,
-            )
-
-
-def _check_weights(y, arguments):
-    """Keras leaves weights out, without a word, where there is no y."""
-    for name in ("sample_weight", "class_weight"):
-        if y is None and arguments.get(name) is not None:
-            raise ValueError(
-                f"{name} needs targets of one's own, "
-                "y=model.targets(clips). Received: y=None"
             )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from video_repr import visualization
 from video_repr.errors import InputError
+from video_repr.errors import need
 from video_repr.metrics import IN_WORDS
 from video_repr.report.page import Table
 from video_repr.report.page import Words
@@ -33,6 +34,8 @@ def compare_runs(runs, path):
         InputError: if they are fewer, one is given twice or is no pretraining
             run, or the file cannot be written.
     """
+    # The page is put together last.
+    need("report", "jinja2", "matplotlib", "PIL")
     places = [pathlib.Path(run).resolve() for run in runs]
     if len(set(places)) < max(2, len(places)):
         raise InputError(

@@ -5,6 +5,7 @@ import pathlib
 import sys
 
 from video_repr.errors import InputError
+from video_repr.errors import need
 from video_repr.report import pretraining
 from video_repr.report import transfer
 from video_repr.report.page import Section
@@ -34,6 +35,8 @@ def write_report(run, path=None):
         InputError: if the directory is none of these, or the file cannot be
             written.
     """
+    # The page is put together last.
+    need("report", "jinja2", "matplotlib", "PIL")
     run = pathlib.Path(run)
     path = run / "report.html" if path is None else pathlib.Path(path)
     if (run / "label_curve.json").is_file():

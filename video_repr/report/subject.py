@@ -40,7 +40,9 @@ class Subject:
 
     @functools.cached_property
     def data(self):
-        return data_of(self.config)
+        data = data_of(self.config)
+        self.run.check_data(data)
+        return data
 
     @functools.cached_property
     def clips(self):

@@ -101,12 +101,13 @@ def paired_gain(values, others):
     return {"paired_gain": mean, "ci95": [mean - half, mean + half]}
 
 
-def go_on(directory, about):
+def go_on(directory, about, names=()):
     """Makes a directory for a table, or goes on with one.
 
     Args:
         directory: the directory.
         about: JSON-ready record of what the table is, for its config.json.
+        names: keys of it that may change: of what checksums in it are of.
 
     Raises:
         InputError: if it has another table, or something else.
@@ -122,6 +123,7 @@ def go_on(directory, about):
             raise InputError(
                 f"Expected a whole {config}. Received: {error}"
             ) from error
+        before.update({name: about[name] for name in names})
         others = sorted(k for k in about if before.get(k) != about[k])
         if before != about:
             raise InputError(

@@ -5,7 +5,7 @@ import dataclasses
 import pathlib
 
 from video_repr.configs.data import data_of
-from video_repr.files import sha256
+from video_repr.errors import need
 from video_repr.files import whole_file
 from video_repr.files import write_json
 from video_repr.training import pretrain
@@ -56,6 +56,9 @@ def compare_pretraining(curve, pretraining, directory, split="test"):
         InputError: if the directory has something else, or what is given
             does not fit together.
     """
+    # Needed after hours of pretraining.
+    need("report", "matplotlib", "PIL", "tensorboard")
+    need("transfer", "sklearn", "scipy")
     directory = pathlib.Path(directory)
     train, held_out = load_splits(curve, pretraining.data.path, split)
     # Found too short now rather than when the settings are written.
@@ -67,7 +70,7 @@ def compare_pretraining(curve, pretraining, directory, split="test"):
         "pretraining": pretraining.to_dict(),
         "split": split,
         **dataclasses.asdict(curve),
-        "sha256": sha256(pathlib.Path(pretraining.data.path) / "info.json"),
+        "sha256": data.fingerprint,
     }
     go_on(directory, about)
     encoders = {

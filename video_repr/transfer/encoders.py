@@ -9,6 +9,7 @@ import numpy as np
 
 from video_repr import artefact
 from video_repr.errors import InputError
+from video_repr.files import restore
 from video_repr.models import Encoder
 from video_repr.runs import Run
 
@@ -26,6 +27,7 @@ def load_encoder(path):
         InputError: if there is none, or it is broken.
     """
     path = pathlib.Path(path)
+    restore(path, artefact.EXPORT)
     if not path.exists():
         raise InputError(
             "Expected a run, an export or an encoder's .keras file. Received: "
@@ -77,8 +79,10 @@ def check_fits(encoder, videos):
 def check_unseen(path, videos, split):
     """Refuses an encoder whose pretraining has seen videos.
 
-    Says so where it is not known what it has seen. Names of files are the
-    same with and without their suffix and the folders that they lie in.
+    The content of a video decides. Where it is not known of both, as of runs
+    of before 0.2, names do; those of files are the same with and without their
+    suffix and the folders that they lie in. Says so where it is not known what
+    the encoder has seen.
 
     Args:
         path: as for `load_encoder`.
@@ -100,20 +104,29 @@ def check_unseen(path, videos, split):
         )
         return
     # Validation chooses the checkpoint: before the test it has been seen.
-    seen = {
-        name
-        for of, names in learned_from.items()
-        if of != split
-        for name in names
-    }
-    whole = {_parts(name) for name in seen}
-    ends = {parts[i:] for parts in whole for i in range(len(parts))}
-    common = [
-        name
-        for name in videos.ids
-        if _parts(name) in ends
-        or any(_parts(name)[i:] in whole for i in range(len(_parts(name))))
+    seen = [
+        (name, of[name] if isinstance(of, dict) else None)
+        for name_of_split, of in learned_from.items()
+        if name_of_split != split
+        for name in of
     ]
+    contents = {content for _, content in seen if content}
+    by_name = {}
+    for name, content in seen:
+        parts = _parts(name)
+        for i in range(len(parts)):
+            by_name.setdefault(parts[i:], []).append((parts, content))
+    common, namesakes = [], []
+    for name in videos.ids:
+        content = videos.contents.get(name)
+        if content in contents:
+            common.append(name)
+            continue
+        others = _named_like(_parts(name), by_name)
+        if not all(_are_other(content, other) for other in others):
+            common.append(name)
+        elif others:
+            namesakes.append(name)
     if common:
         raise InputError(
             "Expected an encoder that has not seen the videos that are held "
@@ -121,10 +134,35 @@ def check_unseen(path, videos, split):
             f"{len(videos)} for {split}, as {min(common)!r}"
         )
     print(
-        f"{path} was pretrained on {len(seen):,} videos, none of them named "
-        f"like one for {split}.",
+        f"{path} was pretrained on {len(seen):,} videos, none of them one for "
+        f"{split}"
+        + (
+            f"; {len(namesakes):,} are of other content under the same name, "
+            f"as {min(namesakes)!r}."
+            if namesakes
+            else "."
+        ),
         flush=True,
     )
+
+
+def _named_like(parts, by_name):
+    """The contents of seen videos whose name ends like one, or it like them."""
+    found = [content for _, content in by_name.get(parts, ())]
+    for i in range(1, len(parts)):
+        found += [
+            content
+            for whole, content in by_name.get(parts[i:], ())
+            if whole == parts[i:]
+        ]
+    return found
+
+
+def _are_other(content, other):
+    """Whether two contents are known to differ: sums of the same kind do."""
+    if content is None or other is None:
+        return False
+    return content != other and content.split()[0] == other.split()[0]
 
 
 def _parts(name):

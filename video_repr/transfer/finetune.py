@@ -6,9 +6,10 @@ import pathlib
 import keras
 import numpy as np
 
+from video_repr.data import ClipDataset
 from video_repr.errors import DivergedError
 from video_repr.errors import InputError
-from video_repr.errors import extra
+from video_repr.errors import need
 from video_repr.files import whole_directory
 from video_repr.losses import CrossEntropySumOverSteps
 from video_repr.models.classifier import ActionClassifier
@@ -17,6 +18,7 @@ from video_repr.transfer.baselines import logistic_regression
 from video_repr.transfer.encoders import check_fits
 from video_repr.transfer.encoders import check_unseen
 from video_repr.transfer.encoders import load_encoder
+from video_repr.transfer.encoders import weights_sum
 from video_repr.transfer.predictions import Predictions
 from video_repr.transfer.predictions import write_outcome
 from video_repr.transfer.videos import load_videos
@@ -208,11 +210,9 @@ def finetune(
         raise InputError(
             f"Expected a seed from 0 to 2**32 - 1. Received: {seed}"
         )
-    with extra("report"):
-        # Needed for the figures, after the fit.
-        import matplotlib  # noqa: F401
-    with extra("transfer"):
-        import sklearn  # noqa: F401
+    # Needed for the figures and the numbers, after the fit.
+    need("report", "matplotlib")
+    need("transfer", "sklearn")
     videos = load_videos(dataset)
     held_out = [
         split
@@ -247,6 +247,10 @@ def finetune(
         "labelled_videos": len(few),
         "seed": seed,
         "finetune": dataclasses.asdict(config),
+        "sha256": {
+            "encoder": weights_sum(pretrained),
+            "dataset": ClipDataset(dataset).fingerprint,
+        },
     }
     with whole_directory(directory) as partial:
         model.save(partial / "classifier.keras")

@@ -3,6 +3,7 @@
 import numpy as np
 
 from video_repr.errors import InputError
+from video_repr.errors import need
 from video_repr.files import whole_directory
 from video_repr.transfer.predictions import Predictions
 from video_repr.transfer.predictions import predictions_file
@@ -51,6 +52,8 @@ def fuse(runs, directory):
         InputError: if the runs are of other videos or classes, or one has no
             predictions of the validation or test split.
     """
+    need("report", "matplotlib")
+    need("transfer", "sklearn")
     if len(runs) < 2:
         raise InputError(
             f"Expected at least 2 runs to fuse. Received: {len(runs)}"

@@ -8,9 +8,10 @@ import pathlib
 import numpy as np
 
 from video_repr import visualization
+from video_repr.data import ClipDataset
 from video_repr.data.draw import rng_of
 from video_repr.errors import InputError
-from video_repr.files import sha256
+from video_repr.errors import need
 from video_repr.files import whole_file
 from video_repr.files import write_json
 from video_repr.models.classifier import block_starts
@@ -151,6 +152,9 @@ def run_label_curve(curve, encoder, dataset, directory, split="test"):
         InputError: if the directory has something else, or what is given
             does not fit together.
     """
+    # Needed for the intervals and the figure, after hours of fitting.
+    need("report", "matplotlib")
+    need("transfer", "sklearn", "scipy")
     directory = pathlib.Path(directory)
     about = {
         "encoder": str(encoder),
@@ -160,14 +164,14 @@ def run_label_curve(curve, encoder, dataset, directory, split="test"):
     }
     train, held_out = load_splits(curve, dataset, split)
     pretrained = load_encoder(encoder)
-    # Others of the same names are not to go on with these.
+    # These decide, and not the names.
     about["sha256"] = {
         "encoder": weights_sum(pretrained),
-        "dataset": sha256(pathlib.Path(dataset) / "info.json"),
+        "dataset": ClipDataset(dataset).fingerprint,
     }
     check_fits(pretrained, train)
     check_unseen(encoder, held_out, split)
-    go_on(directory, about)
+    go_on(directory, about, names=("encoder", "dataset"))
     table = fit_cells(
         curve, train, held_out, pretrained, directory / "cells.jsonl"
     )

@@ -23,6 +23,8 @@ class Videos:
         groups: what each is cut from.
         ids: names.
         classes: names of the classes.
+        contents: what is known of their content, by their names; see
+            `data.ClipDataset.contents`.
     """
 
     frames: tuple[np.ndarray, ...]
@@ -30,6 +32,7 @@ class Videos:
     groups: tuple[str, ...]
     ids: tuple[str, ...]
     classes: tuple[str, ...]
+    contents: dict = dataclasses.field(default_factory=dict)
 
     def __len__(self):
         return len(self.frames)
@@ -211,6 +214,7 @@ def _videos(dataset, split):
         tuple(groups),
         tuple(ids),
         tuple(dataset.labels),
+        {name: dataset.contents[name] for name in ids},
     )
 
 
@@ -221,16 +225,25 @@ class _Member:
 
 
 def check_splits(splits):
-    """Refuses splits that share a group, or a video.
+    """Refuses splits that share a group, or a video under whatever names.
 
     Args:
         splits: a dict of `Videos` by split.
 
     Raises:
-        InputError: naming the group.
+        InputError: naming the group or the videos.
     """
     check_groups(
         _Member(group, split)
         for split, videos in splits.items()
         for group in (*videos.groups, *(f"video {v}" for v in videos.ids))
     )
+    first = {}
+    for split, videos in splits.items():
+        for name, content in videos.contents.items():
+            of, other = first.setdefault(content, (split, name))
+            if content and of != split:
+                raise InputError(
+                    f"Expected each video in one split. Received: {other!r} in "
+                    f"{of} and {name!r} in {split}, of the same content"
+                )
