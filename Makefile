@@ -9,7 +9,8 @@ PYTHON ?= python3.11
 VENV ?= .venv
 # More for pytest: make test FLAGS="-k sample"
 FLAGS ?=
-PYTEST = $(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile $(FLAGS)
+PYTEST = $(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile \
+    --no-loadscope-reorder $(FLAGS)
 
 .PHONY: demo test test-fast test-hard docs clean
 

@@ -101,8 +101,11 @@ def main():
     watched = frames_of(options.watch, shape)
     for clip, seen in enumerate(states_of(encoder, watched, length)):
         distances = {
-            film: 1
-            - state @ seen / np.linalg.norm(state) / np.linalg.norm(seen)
+            # Rounded, the distance to itself may be below zero.
+            film: max(
+                0.0,
+                1 - state @ seen / np.linalg.norm(state) / np.linalg.norm(seen),
+            )
             for film, state in references.items()
         }
         nearest = min(distances, key=distances.get)

@@ -1,3 +1,4 @@
+import gc
 import os
 import pathlib
 import subprocess
@@ -9,6 +10,10 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import numpy as np
 import pytest
+
+# TensorFlow makes hundreds of thousands of objects where it traces. To look
+# through all of them every 700 takes a tenth of the suite's time.
+gc.set_threshold(200_000, 50, 50)
 
 SHARED = pathlib.Path(__file__).parents[2] / "shared" / "data"
 
@@ -27,6 +32,8 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(items):
+    # What takes long first: the quick ones fill what is left at the end.
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     if SHARED.is_dir():
         return
     for item in items:
@@ -76,6 +83,24 @@ def digits_file(tmp_path_factory):
             glyph[rng.integers(8)] = rng.integers(100, 256, 8)
     np.savez(path, **glyphs)
     return path
+
+
+@pytest.fixture(scope="module")
+def without_xla():
+    """Compiling takes longer than all else that is done with tiny models.
+
+    XLA's results are compared with others in tests/conformance.
+    """
+    import keras
+
+    compile_model = keras.Model.compile
+
+    def compile_without(self, *args, **kwargs):
+        compile_model(self, *args, **{**kwargs, "jit_compile": False})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.Model, "compile", compile_without)
+        yield
 
 
 @pytest.fixture

@@ -25,9 +25,9 @@ TINY = [
     "--training.epochs=2",
     "--training.steps-per-epoch=3",
     "--training.batch-size=2",
+    # Takes longer than all of the training.
+    "--training.no-jit-compile",
 ]
-# What XLA compiles is trained by the run that most tests look at.
-WITHOUT_XLA = "--training.no-jit-compile"
 
 
 def train(digits_file, directory, *arguments):
@@ -53,7 +53,7 @@ def run(digits_file, tmp_path_factory):
 @pytest.fixture(scope="module")
 def autoencoder(digits_file, tmp_path_factory):
     directory = tmp_path_factory.mktemp("cli") / "run"
-    options = ["--model.future=none", WITHOUT_XLA]
+    options = ["--model.future=none"]
     assert train(digits_file, directory, *options) == 0
     return Run(directory)
 
@@ -69,6 +69,7 @@ def test_pretrain_is_the_config_with_what_was_changed(run, digits_file):
     assert config.data.digits == str(digits_file)
     demo = configs.load("demo")
     assert config.training.learning_rate == demo.training.learning_rate
+    assert "val_future_bce_sum_per_frame" in run.metrics()[0]
     evaluation = json.loads(run.evaluation_file.read_text())
     assert set(evaluation) == {
         "future",
@@ -362,7 +363,7 @@ def test_paths_that_are_something_else(run, tmp_path, digits_file, capsys):
 
 
 def test_small_frames_have_no_ssim(digits_file, tmp_path, capsys):
-    options = ["--data.frame-size=10", WITHOUT_XLA]
+    options = ["--data.frame-size=10"]
     assert train(digits_file, tmp_path / "run", *options) == 0
     printed = capsys.readouterr().out
     assert "psnr" in printed
@@ -370,7 +371,7 @@ def test_small_frames_have_no_ssim(digits_file, tmp_path, capsys):
 
 
 def test_speeds_are_drawn_from_a_range(digits_file, tmp_path, capsys):
-    arguments = ["--data.speed", "0.05", "0.2", WITHOUT_XLA]
+    arguments = ["--data.speed", "0.05", "0.2"]
     assert train(digits_file, tmp_path / "run", *arguments) == 0
     assert Run(tmp_path / "run").config().data.speed == (0.05, 0.2)
 

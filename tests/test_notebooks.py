@@ -5,9 +5,9 @@ import importlib
 import pathlib
 import re
 
-import nbclient
 import nbformat
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 pytestmark = pytest.mark.slow
 
@@ -27,12 +27,19 @@ SMALL = {
 }
 
 
+class Shell(InteractiveShell):
+    def enable_gui(self, gui=None):
+        """As notebooks have it: there is no window."""
+
+
 def test_all_notebooks_are_executed():
     assert sorted(SMALL) == [path.stem for path in sorted(COLAB.glob("*"))]
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_notebook(name, tmp_path):
+def test_notebook(name, tmp_path, monkeypatch):
+    """In this process: a kernel would import TensorFlow for ten seconds."""
+    monkeypatch.chdir(tmp_path)
     notebook = nbformat.read(COLAB / f"{name}.ipynb", as_version=4)
     tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
     assert ["install"] in tags
@@ -45,12 +52,10 @@ def test_notebook(name, tmp_path):
         for cell, tag in zip(notebook.cells, tags, strict=True)
         if tag != ["install"]
     ]
-    nbclient.NotebookClient(
-        notebook,
-        timeout=300,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(tmp_path)}},
-    ).execute()
+    shell = Shell()
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            shell.run_cell(cell.source).raise_error()
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -48,6 +48,7 @@ def test_the_curve_ends_with_its_time(tiny):
     assert point["sequences"] == 4
 
 
+@pytest.mark.hard
 @pytest.mark.parametrize("branch", ["future", "reconstruction"])
 def test_the_curve_of_a_single_branch(tiny, branch):
     other = {"future": "reconstruction", "reconstruction": "future"}[branch]
@@ -68,6 +69,7 @@ def test_the_input_is_compared_with_updates(tiny):
         assert rate["processor_share"] > 0
 
 
+@pytest.mark.hard
 def test_a_try_trains_for_its_time(tiny):
     attempt = tries.Try(
         training={"learning_rate": 3e-3},
@@ -82,6 +84,7 @@ def test_a_try_trains_for_its_time(tiny):
     assert result["reconstruction"] > 0
 
 
+@pytest.mark.hard
 def test_tries_go_on_where_they_stopped_and_not_with_others(
     tiny, tmp_path, monkeypatch
 ):
@@ -134,6 +137,7 @@ def test_rows_of_the_table_cost_the_same(tiny):
     assert len(set(kinds)) == 4
 
 
+@pytest.mark.hard
 def test_the_table_goes_on_where_it_stopped(
     tiny, tmp_path, monkeypatch, capsys
 ):

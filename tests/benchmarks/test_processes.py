@@ -12,6 +12,7 @@ pytestmark = pytest.mark.slow
 TINY = Work(2, 6, (4,), 3, 2)
 
 
+@pytest.mark.hard
 def test_a_peer_beside_ours():
     ceiling = train_step.Ceiling("float32", sizes=(64,))
     peers = [p for p in train_step.PEERS if p[1] == "keras LSTM"]
@@ -31,12 +32,14 @@ def test_a_peer_beside_ours():
     assert "in_nothing" in missing["status"]
 
 
+@pytest.mark.hard
 def test_more_devices_than_there_are():
     work = Work(2, 6, (4,), 3, 2, devices=1000)
     (row,) = train_step.measure("tiny", work, [], 1, None)
     assert row["status"].startswith("absent: 1000 GPUs")
 
 
+@pytest.mark.hard
 def test_the_loss_is_the_same_work():
     ceiling = train_step.Ceiling("float32", sizes=(64,))
     peers = [p for p in train_step.PEERS if "keras RNN" in p[1]]
@@ -61,6 +64,7 @@ class Dying(train_step.Worker):
         return super().step()
 
 
+@pytest.mark.hard
 def test_a_peer_that_dies_is_listed(monkeypatch):
     monkeypatch.setattr(train_step, "Worker", Dying)
     ceiling = train_step.Ceiling("float32", sizes=(64,))
@@ -85,6 +89,7 @@ def test_what_cannot_be_measured(monkeypatch, given, message):
         train_step.main()
 
 
+@pytest.mark.hard
 def test_a_figure_of_linearity(tmp_path):
     seconds = linearity.measure(TINY, 1)
     assert seconds > 0

@@ -22,6 +22,7 @@ def test_operations_of_the_papers_size_by_hand():
     assert extra == 2 * 64 * conditional
 
 
+@pytest.mark.hard
 @pytest.mark.parametrize("change", [{}, {"classes": 5, "future_frames": 0}])
 def test_our_step_learns_what_the_benchmark_says(change):
     options = {
@@ -74,6 +75,7 @@ def systems():
                 yield name, step
 
 
+@pytest.mark.hard
 @pytest.mark.parametrize(
     "work",
     [

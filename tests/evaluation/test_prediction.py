@@ -21,7 +21,7 @@ def model_of(frame, output="logistic", **conditional):
         input_frames=4,
         future_frames=3,
     )
-    model.compile("sgd")
+    model.compile("sgd", jit_compile=False)
     model.build((None, 7, *frame))
     return model
 

@@ -116,6 +116,7 @@ def test_a_layer_that_is_made_frozen_does_not_move(rng, tmp_path, make, how):
     model.compile(
         keras.optimizers.Adam(0.1),
         keras.losses.SparseCategoricalCrossentropy(True),
+        jit_compile=False,
     )
     layer, head = model.layers[0], model.layers[-1]
     before, head_before = layer.get_weights(), head.get_weights()
@@ -192,7 +193,7 @@ def test_training_goes_on_where_it_was(rng, tmp_path, optimizer, frozen):
     model.encoder.build(clips.shape)
     model.build(clips.shape)
     model.encoder.lstms[0].trainable = not frozen
-    model.compile(optimizer(model))
+    model.compile(optimizer(model), jit_compile=False)
     model.fit(clips, labels, shuffle=False, epochs=2, verbose=0)
     model.save(tmp_path / "classifier.keras")
     again = keras.models.load_model(tmp_path / "classifier.keras")

@@ -108,7 +108,7 @@ def test_outputs_that_are_not_logistic(output):
     np.testing.assert_allclose(
         flat(model(clips)["future"]), expected, atol=1e-5
     )
-    model.compile("sgd")
+    model.compile("sgd", jit_compile=False)
     assert isinstance(model.loss["future"], HalfSsePerFrame)
     # Values beyond [0, 1] are percepts here, not a mistake.
     model.fit(100 * clips, verbose=0)
@@ -151,7 +151,7 @@ def test_reconstruction_is_learned_in_reverse_and_given_in_order():
 
 def test_loss_is_the_sum_of_the_branches_on_their_targets():
     model = make()
-    model.compile("sgd")
+    model.compile("sgd", jit_compile=False)
     clips = make_clips(8)
     logs = model.evaluate(clips, verbose=0, return_dict=True)
     targets, total = model.targets(clips), 0
@@ -289,7 +289,7 @@ def test_any_number_of_future_frames(conditional):
 
 def test_uint8_pixels_are_scaled():
     model = make(conditional=True)
-    model.compile("sgd")
+    model.compile("sgd", jit_compile=False)
     rng = np.random.default_rng(0)
     clips = rng.integers(0, 256, (4, INPUT + FUTURE, SIZE, SIZE), np.uint8)
     scaled = clips.astype("float32") / 255
@@ -483,6 +483,17 @@ def test_sizes_that_do_not_fit():
         autoencoder.predict_future(make_clips(), 2)
 
 
+@pytest.fixture(scope="module")
+def compiled():
+    """A model that nothing is to reach."""
+    model = make()
+    model.compile("sgd", jit_compile=False)
+    before = model.get_weights()
+    yield model
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
 @pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
 @pytest.mark.parametrize("as_dataset", [False, True])
 @pytest.mark.parametrize(
@@ -496,19 +507,19 @@ def test_sizes_that_do_not_fit():
         (lambda x: x[:, :, 0, 0], "Received: shape"),
     ],
 )
-def test_clips_that_cannot_be_used(method, as_dataset, spoil, message):
-    model = make()
-    model.compile("sgd")
+def test_clips_that_cannot_be_used(
+    compiled, method, as_dataset, spoil, message
+):
     clips = spoil(make_clips(40))
     if as_dataset:
         clips = tf.data.Dataset.from_tensor_slices(clips).batch(40)
     with pytest.raises(InputError, match=message):
-        getattr(model, method)(clips)
+        getattr(compiled, method)(clips)
 
 
 def test_validation_clips_are_looked_at_before_training():
     model = make()
-    model.compile("sgd")
+    model.compile("sgd", jit_compile=False)
     for bad in (make_clips() * 255, (make_clips() * 255,)):
         with pytest.raises(InputError, match=r"pixels in \[0, 1\]"):
             model.fit(make_clips(), validation_data=bad)
@@ -520,7 +531,7 @@ def test_validation_clips_are_looked_at_before_training():
 )
 def test_weights_without_targets(weights):
     model = make()
-    model.compile("sgd")
+    model.compile("sgd", jit_compile=False)
     with pytest.raises(ValueError, match=r"y=model.targets\(clips\)"):
         model.fit(make_clips(2), **weights)
 

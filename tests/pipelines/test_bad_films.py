@@ -142,6 +142,7 @@ def test_two_hundred_bad_films(cut, films, rng, tmp_path):
     check(folder, tmp_path / "cut/1", code)
 
 
+@pytest.mark.hard
 @pytest.mark.shared
 def test_two_hundred_bad_films_of_the_real_world(
     cut, rng, tmp_path, shared_data

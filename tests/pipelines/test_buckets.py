@@ -17,6 +17,7 @@ import botocore.client
 import botocore.exceptions
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.utils import retry
 from kills import Killed
 from kills import Steps
 from kills import before
@@ -45,6 +46,8 @@ def bucket(monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
     client = boto3.client("s3")
     client.create_bucket(Bucket="films")
+    # Of what dies in a test Beam would try again for minutes.
+    monkeypatch.setattr(retry.Clock, "sleep", lambda *_: None)
     # Beam makes one for each of its calls, which takes most of the time.
     monkeypatch.setattr(
         boto3.session.Session, "client", lambda *_, **__: client

@@ -29,7 +29,7 @@ from video_repr.transfer.predictions import Predictions
 from video_repr.transfer.predictions import predictions_file
 from video_repr.transfer.videos import load_videos
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_xla")]
 
 FAST = [
     *("--block", "6", "--stride", "2", "--updates", "40"),

@@ -23,7 +23,7 @@ from video_repr.report.report import sections
 from video_repr.report.subject import Subject
 from video_repr.training import pretrain
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_xla")]
 
 TITLES = [
     "The run",

@@ -35,6 +35,15 @@ class LooksAtInputs:
     def check_arguments(self, given):
         """Refuses what else a method is given, a dict by name."""
 
+    def make_variables(self):
+        """Makes those that a first step would, if the model is built.
+
+        TensorFlow traces a step that makes variables a second time.
+        """
+        if self.built and self.compiled and not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+
     def fit(self, *args, **kwargs):
         """Keras's `fit`, on what can be learned from.
 
@@ -63,6 +72,7 @@ class LooksAtInputs:
         if isinstance(given.get("x"), tf.data.Dataset):
             # Keras warns that it does not shuffle datasets unless told so.
             given.setdefault("shuffle", False)
+        self.make_variables()
         why = _SaysWhy(*self.expected("fit"))
         why.set_model(self)
         given["callbacks"] = _with(why, given.get("callbacks"))

@@ -229,6 +229,27 @@ class VideoSeq2Seq(LooksAtInputs, LoadsCompiled, SavesTrainable, keras.Model):
         # There is none of a model that is not compiled.
         return {**config, "jit_update": self.jit_update} if config else config
 
+    def make_variables(self):
+        super().make_variables()
+        own = BceSumPerFrame, HalfSsePerFrame
+        if not (
+            self.built
+            and self.compiled
+            and isinstance(self.loss, dict)
+            and all(isinstance(loss, own) for loss in self.loss.values())
+        ):
+            return
+        # The means of the decoders' losses.
+        frames = {
+            branch: np.zeros(
+                (1, self._steps(branch), decoder.output_dim), np.float32
+            )
+            for branch, decoder in self.decoders.items()
+        }
+        with self.distribute_strategy.scope():
+            self.compute_loss(None, frames, frames)
+        self.reset_metrics()
+
     def train_step(self, data):
         if not self.jit_update or tf.executing_eagerly():
             return super().train_step(data)
