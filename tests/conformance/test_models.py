@@ -325,6 +325,7 @@ def test_mixed_precision_learns(clips, policy):
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.hard
 def test_bfloat16_with_a_compiled_update_learns(clips):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:

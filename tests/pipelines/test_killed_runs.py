@@ -71,18 +71,11 @@ def check_same(whole, run):
     assert not list(run.path.rglob(".partial*"))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "kills",
-    [
-        pytest.param([2], id="once"),
-        pytest.param([2, 4, 6], id="three times", marks=pytest.mark.hard),
-    ],
-)
-def test_a_dataset_run_that_is_killed(run_of, kills):
+@pytest.mark.hard
+def test_a_dataset_run_that_is_killed_three_times(run_of):
     whole, run, command = run_of(12)
     killer = Killer(command)
-    for epochs in kills:
+    for epochs in (2, 4, 6):
         assert killer.kill(
             0, 0.2, lambda epochs=epochs: len(run.metrics()) >= epochs
         )

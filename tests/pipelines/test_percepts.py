@@ -101,6 +101,7 @@ def test_percepts_are_those_of_the_network(
         )
 
 
+@pytest.mark.hard
 def test_bytes_do_not_depend_on_what_shares_a_batch(
     make, films, tmp_path, sums
 ):

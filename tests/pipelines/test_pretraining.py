@@ -28,7 +28,9 @@ from video_repr.transfer.encoders import load_encoder
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_xla")]
 
 
-@pytest.mark.parametrize("output", ["linear", "rectified"])
+@pytest.mark.parametrize(
+    "output", [pytest.param("linear", marks=pytest.mark.hard), "rectified"]
+)
 def test_percepts(percepts, tmp_path, output):
     config = run_on(percepts, output)
     run = pretrain(config, tmp_path / "run")
