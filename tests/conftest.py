@@ -5,6 +5,8 @@ import subprocess
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Two workers share two cores: TensorFlow's threads would wait for each other.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 # As pipelines/ has it, for those that run inside of a test's process.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
