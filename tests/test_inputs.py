@@ -33,9 +33,9 @@ def floats(count=8):
 
 
 def spoiled(value):
-    """Clips whose last but one frame of the last clip holds a value."""
+    """Clips the last of which holds a value in its second frame."""
     clips = floats()
-    clips[-1, -2, 1, 1] = value
+    clips[-1, 1, 1, 1] = value
     return clips
 
 
@@ -243,6 +243,15 @@ def test_encoders_know_whether_they_read_pixels(tmp_path):
     )
     logistic.build(percepts.shape)
     assert logistic.encoder.pixels is True
+    # Linear outputs may be of anything; their encoder, alone, goes by shape.
+    linear = VideoSeq2Seq(
+        Encoder((3,)),
+        {"reconstruction": Decoder((3,), 48, output="linear")},
+        input_frames=TIME,
+    )
+    linear(maps)
+    with pytest.raises(InputError, match=r"from -7\.5"):
+        linear.encoder(maps)
 
 
 def test_uint8_and_floats_are_read_alike(encoder, classifier, seq2seq):
@@ -277,6 +286,24 @@ def test_layers_read_floating_point():
         decoder = Decoder((2,), 3)
         with pytest.raises(InputError, match=f"dtype {dtype}"):
             decoder([[np.ones((2, 2), dtype)] * 2], steps=2)
+
+
+def test_states_to_go_on_from(encoder):
+    states = encoder.encode_states(floats())
+    encoder(floats(), initial_states=states)
+    for bad_states, message in (
+        ([[np.full((8, 3), np.inf, "float32")] * 2], "NaN or infinity"),
+        ([[np.ones((8, 3), "int64")] * 2], "dtype int64"),
+    ):
+        with pytest.raises(InputError, match=message):
+            encoder(floats(), initial_states=bad_states)
+
+
+def test_frames_that_are_not_read_are_not_looked_at(seq2seq):
+    clips = floats()
+    want = seq2seq(clips)["future"]
+    clips[:, 3:] = np.nan
+    np.testing.assert_array_equal(seq2seq(clips)["future"], want)
 
 
 def test_a_decoders_states_and_truth():
@@ -362,19 +389,26 @@ def test_labels_of_any_type(labels, classifier):
     np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
-@pytest.mark.parametrize("label", [CLASSES, -1, np.nan, 0.5])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_the_loss_of_a_label_of_no_class(label, smoothing):
+def test_the_loss_of_a_label_of_no_class(smoothing):
     loss = CrossEntropySumOverSteps(smoothing)
-    labels = np.array([0, label], "float32")
     logits = np.zeros((2, TIME, CLASSES), "float32")
-    with pytest.raises(InputError, match="count from 0"):
-        loss(labels, logits)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="count from 0"):
-        tf.function(loss)(labels, logits)
-    compiled = tf.function(loss, jit_compile=True)
-    assert np.isnan(compiled(labels, logits))
-    assert np.isfinite(compiled(labels * 0 + 1, logits)) or np.isnan(label)
+    in_graph, by_xla = (
+        tf.function(loss, jit_compile=jit) for jit in (False, True)
+    )
+    for label in (CLASSES, -1, np.nan, 0.5):
+        labels = tf.constant([0, label], "float32")
+        with pytest.raises(InputError, match="count from 0"):
+            loss(labels, logits)
+        with pytest.raises(
+            tf.errors.InvalidArgumentError, match="count from 0"
+        ):
+            in_graph(labels, logits)
+        assert np.isnan(by_xla(labels, logits))
+    labels = tf.constant([0, 2], "float32")
+    want = TIME * np.log(CLASSES)
+    for found in (loss, in_graph, by_xla):
+        np.testing.assert_allclose(found(labels, logits), want, rtol=1e-5)
 
 
 def test_a_loss_that_is_no_number_is_explained():
@@ -429,7 +463,7 @@ def test_weights_that_mean_something(classifier):
     [
         ({"future": floats()[:, 3:] * 255}, "to 255"),
         ({"future": pixels()[:, 3:].astype("int64")}, "dtype int64"),
-        ({"future": spoiled(np.nan)[:, 3:]}, "NaN"),
+        ({"future": spoiled(np.nan)[:, 1:3]}, "NaN"),
         ({"past": floats()[:, 3:]}, "'future'.*'past'"),
         (LABELS, "model.targets"),
     ],

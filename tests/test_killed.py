@@ -18,6 +18,8 @@ from video_repr import Encoder
 from video_repr import artefact
 from video_repr.saved_model import export_encoder
 
+pytestmark = pytest.mark.slow
+
 TIMES = [
     pytest.param(2, id="twice"),
     pytest.param(50, id="50 times", marks=pytest.mark.hard),

@@ -29,7 +29,7 @@ from video_repr.files import write_json
 FORMAT_VERSION = 1
 
 CARD = "README.md"
-_SUMS = "SHA256SUMS"
+SUMS = "SHA256SUMS"
 
 # All that there is in an export.
 _NAMES = {
@@ -42,7 +42,7 @@ _NAMES = {
     "variables",
     "videos.json",
     CARD,
-    _SUMS,
+    SUMS,
 }
 
 
@@ -68,7 +68,17 @@ def seal(directory):
         f"{sha256(directory / name)}  {name}\n"
         for name in sorted(_sealed(directory))
     ]
-    (directory / _SUMS).write_text("".join(lines))
+    (directory / SUMS).write_text("".join(lines))
+
+
+def sums_of(data):
+    """Sums by the names of files, of the bytes of a SHA256SUMS.
+
+    Raises:
+        ValueError: if they are none.
+    """
+    lines = [line.split("  ", 1) for line in text.lines(data) if line]
+    return {name: digest for digest, name in lines}
 
 
 def is_export(directory):
@@ -123,13 +133,11 @@ def check(directory):
     try:
         config = load_json(directory / "config.json")
         version = config["format_version"]
-        sums = text.lines((directory / _SUMS).read_bytes())
-        lines = [line.split("  ", 1) for line in sums if line]
-        expected = {name: digest for digest, name in lines}
+        expected = sums_of((directory / SUMS).read_bytes())
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             "Expected an encoder that video_repr exported, with a readable "
-            f"config.json and {_SUMS}. Received: {str(directory)!r}: "
+            f"config.json and {SUMS}. Received: {str(directory)!r}: "
             f"{type(error).__name__}: {error}"
         ) from error
     if version != FORMAT_VERSION:
@@ -146,7 +154,7 @@ def check(directory):
     if unlisted:
         raise InputError(
             f"Expected an export as it was written, with the sum of every "
-            f"file in {_SUMS}. Received: {str(directory)!r}, where "
+            f"file in {SUMS}. Received: {str(directory)!r}, where "
             f"{unlisted[0]} has none"
         )
     for name, digest in expected.items():
@@ -173,7 +181,7 @@ def _sealed(directory):
         path.relative_to(directory).as_posix()
         for path in directory.rglob("*")
         if path.is_file()
-        and path.name not in (CARD, _SUMS)
+        and path.name not in (CARD, SUMS)
         # What file managers leave.
         and not path.name.startswith(".")
     }

@@ -158,6 +158,8 @@ def put_back(path, kind):
     """
     path = _place(path)
     aside = _aside(path)
+    # What a kill has left of one that was replaced before.
+    _remove_partials_of(aside)
     if not os.path.lexists(aside):
         return
     if kind is None or not kind.holds(aside):
@@ -285,9 +287,7 @@ def _discard(path):
 
 
 def _remove_partials_of(path):
-    # Of what is replaced as well, which lay aside.
-    names = f"({re.escape(path.name)}|{re.escape(_aside(path).name)})"
-    pattern = rf"{re.escape(_PARTIAL)}[0-9a-f]{{8}}-{names}"
+    pattern = rf"{re.escape(_PARTIAL)}[0-9a-f]{{8}}-{re.escape(path.name)}"
     for found in path.parent.iterdir():
         if re.fullmatch(pattern, found.name) and found.is_dir():
             shutil.rmtree(found, ignore_errors=True)

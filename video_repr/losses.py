@@ -5,6 +5,7 @@ over clips, which is the unit the paper reports.
 """
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from video_repr import inputs
@@ -75,7 +76,8 @@ class CrossEntropySumOverSteps(keras.losses.Loss):
 
     Call arguments:
         y_true: labels, `[batch]`, whole numbers that count from 0.
-        y_pred: logits, `[batch, time, classes]`.
+        y_pred: logits, `[batch, time, classes]`; steps that Keras's mask of
+            them leaves out cost nothing.
 
     Args:
         label_smoothing: share of the truth that is spread over all classes.
@@ -99,10 +101,20 @@ class CrossEntropySumOverSteps(keras.losses.Loss):
             )
         self.label_smoothing = label_smoothing
 
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        mask = getattr(y_pred, "_keras_mask", None)
+        if mask is not None:
+            # Keras's own sum takes losses of steps, and of clips none.
+            y_pred = tf.identity(y_pred), ops.cast(mask, self.dtype)
+        return super().__call__(y_true, y_pred, sample_weight)
+
     def call(self, y_true, y_pred):
+        y_pred, read = y_pred if isinstance(y_pred, tuple) else (y_pred, None)
         # Keras casts labels to the type of the logits.
         labels = inputs.Labels(y_pred.shape[-1]).checked(y_true)
         log_p = ops.log_softmax(y_pred, axis=-1)
+        if read is not None:
+            log_p *= read[..., None]
         one_hot = ops.one_hot(
             ops.cast(labels, "int32"), y_pred.shape[-1], dtype=log_p.dtype
         )

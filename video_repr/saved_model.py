@@ -11,6 +11,7 @@ from video_repr import inputs
 from video_repr.errors import InputError
 from video_repr.files import whole_directory
 from video_repr.layers import recurrence
+from video_repr.models.features import GivesFeatures
 
 
 def export_encoder(
@@ -167,7 +168,7 @@ def _reusable(encoder, frame_shape, pixels):
         clips = inputs.checked(clips, pixels)
         # Here, where it is traced: saving traces once more.
         with recurrence.for_executor(), inputs.looking(inputs.Looking.NOT):
-            return encoder(clips, return_sequences=True, training=training)
+            return encoder(clips, training=training, give="both")
 
     @tf.function
     def read(clips, training=False):
@@ -214,7 +215,9 @@ def _signatures(encoder, read, frame_shape, pixels):
         states = {name: inputs.checked(value) for name, value in states.items()}
         with recurrence.for_executor(), inputs.looking(inputs.Looking.NOT):
             return _named(
-                encoder(frame[:, None], initial_states=_by_layer(states))
+                encoder.encode_states(
+                    frame[:, None], initial_states=_by_layer(states)
+                )
             )
 
     return {
@@ -294,7 +297,7 @@ def _regularization_loss(variable):
 
 
 @keras.saving.register_keras_serializable(package="video_repr")
-class SavedModelEncoder(keras.layers.Layer):
+class SavedModelEncoder(GivesFeatures, keras.layers.Layer):
     """An exported encoder as a Keras layer, of its SavedModel.
 
     It computes what those without video_repr are given, and is fine-tuned as
@@ -309,27 +312,34 @@ class SavedModelEncoder(keras.layers.Layer):
         directory: an export. A `.keras` file that holds this layer has its
             weights and this path, as it is given here, and needs the export to
             be there still.
+        return_sequences: as for `Encoder`.
+        return_state: as for `Encoder`.
 
     Call arguments:
         clips: `[batch, time, *frame_shape]` or `[batch, time, features]`,
             floating point and finite, pixels in [0, 1]; or uint8 pixels,
             which are scaled to [0, 1]. In a model Keras casts uint8 before,
             unless the model's input is `keras.Input(..., dtype="uint8")`.
-        return_sequences: whether to return what an `Encoder` returns then.
+        mask: refused; `encoder.keras` reads masked clips.
         training: whether dropout is active.
 
     Returns:
-        The top layer's last h, `[batch, units]`; with `return_sequences` the
-        pair `(sequence, states)` of `Encoder`.
+        What an `Encoder` returns.
 
     Raises:
         InputError: if there is no export of an encoder, it is broken or
             altered, or of a newer version of this package.
     """
 
-    def __init__(self, directory, **kwargs):
+    def __init__(
+        self, directory, *, return_sequences=False, return_state=False, **kwargs
+    ):
         # It computes in float32, whatever the policy.
-        super().__init__(**{"dtype": "float32", "autocast": False, **kwargs})
+        super().__init__(
+            return_sequences=return_sequences,
+            return_state=return_state,
+            **{"dtype": "float32", "autocast": False, **kwargs},
+        )
         self.directory = str(directory)
         about = artefact.check(directory)["encoder"]
         self._saved = _load(directory)
@@ -350,7 +360,12 @@ class SavedModelEncoder(keras.layers.Layer):
             )
         self.built = True
 
-    def call(self, clips, return_sequences=False, training=False):
+    def call(self, clips, mask=None, training=False, give=None):
+        if mask is not None:
+            raise ValueError(
+                f"{self.directory} reads whole clips; the Encoder in its "
+                f"encoder.keras reads masked ones. Received: mask={mask}"
+            )
         clips = tf.convert_to_tensor(clips)
         self._check(clips.shape)
         if tf.executing_eagerly():
@@ -364,9 +379,9 @@ class SavedModelEncoder(keras.layers.Layer):
             self.add_loss(loss())
         # Exported once for each.
         training = bool(training)
-        if return_sequences:
-            return self._saved.read(clips, training=training)
-        return self._saved(clips, training=training)
+        if give is None and not (self.return_sequences or self.return_state):
+            return self._saved(clips, training=training)
+        return self.given(*self._saved.read(clips, training=training), give)
 
     def _check(self, shape):
         """Refuses clips of another shape than the export's."""

@@ -365,7 +365,7 @@ class _TensorBoard(keras.callbacks.TensorBoard):
         found = {"encoder": encoder.activations(clip)}
         if "future" in self.model.decoders:
             found["future decoder"] = self.model.decoders["future"].activations(
-                encoder(clip), 100
+                encoder.encode_states(clip), 100
             )
         with self._val_writer.as_default():
             for name, layers in found.items():

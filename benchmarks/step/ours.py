@@ -44,7 +44,7 @@ def _step(work):
     if work.task == "encode":
         clips = tf.constant(work.clips())
         encoder.build(clips.shape)
-        encode = tf.function(lambda: encoder(clips)[-1][0], jit_compile=True)
+        encode = tf.function(lambda: encoder(clips), jit_compile=True)
         return lambda: encode()[0, 0]
     if work.classes:
         model = _classifier(encoder, work)
@@ -113,7 +113,7 @@ def _roll_out(work):
 
 def _classifier(encoder, work):
     clips = keras.Input((work.input_frames, work.features))
-    sequence, _ = encoder(clips, return_sequences=True)
+    sequence = encoder.encode_sequence(clips)
     logits = keras.layers.Dense(work.classes)(sequence)
     model = keras.Model(clips, logits)
     model.compile(

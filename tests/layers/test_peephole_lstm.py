@@ -414,8 +414,8 @@ def test_wrong_arguments(make_layer, message):
             r"must be \[h, c\], each of shape \[batch, 6\]",
         ),
         (
-            lambda m: m(np.zeros((3, 2, 4)), mask=np.ones((3, 2), bool)),
-            "RNN\\(PeepholeLSTMCell",
+            lambda m: m(np.zeros((3, 2, 4)), mask=np.ones((3, 5), bool)),
+            r"mask must be of shape \[batch, time\].*\(3, 5\)",
         ),
     ],
 )

@@ -180,8 +180,9 @@ def layerwise(model):
     return LayerwiseAdam(0.1, factors={f"{upper.path}/": 0.01})
 
 
-@pytest.mark.parametrize("optimizer", [adam, layerwise])
-@pytest.mark.parametrize("frozen", [True, False])
+@pytest.mark.parametrize(
+    ("optimizer", "frozen"), [(adam, True), (layerwise, False)]
+)
 def test_training_goes_on_where_it_was(rng, tmp_path, optimizer, frozen):
     """Of a probe too, whose optimizer has the readout's moments alone."""
     clips, labels = (

@@ -30,7 +30,7 @@ def softmax(z):
 
 def test_a_softmax_at_every_step(classifier, rng):
     clips = rng.random((2, 6, 7), np.float32)
-    sequence, _ = classifier.encoder(clips, return_sequences=True)
+    sequence = classifier.encoder.encode_sequence(clips)
     expected = np.asarray(sequence) @ np.asarray(classifier.readout.kernel)
     expected = expected + np.asarray(classifier.readout.bias)
     np.testing.assert_allclose(classifier(clips), expected, atol=1e-5)

@@ -225,7 +225,7 @@ def test_gradients_of_the_composite_equal_finite_differences():
 
 def test_every_state_is_handed_to_every_decoder():
     model = make()
-    states = model.encoder(make_clips())
+    states = model.encoder.encode_states(make_clips())
     for decoder in model.decoders.values():
         before = np.asarray(decoder(states, steps=2))
         for layer, part in itertools.product(range(2), range(2)):
@@ -318,11 +318,14 @@ def test_frames_of_any_shape():
 def test_encoder_goes_on_from_its_states():
     encoder = make().encoder
     clips = make_clips(frames=7)
-    sequence, whole = encoder(clips, return_sequences=True)
+    sequence = encoder.encode_sequence(clips)
+    whole = encoder.encode_states(clips)
     np.testing.assert_array_equal(sequence[:, -1], whole[-1][0])
     states = None
     for t in range(7):
-        states = encoder(clips[:, t : t + 1], initial_states=states)
+        states = encoder.encode_states(
+            clips[:, t : t + 1], initial_states=states
+        )
         np.testing.assert_allclose(states[-1][0], sequence[:, t], atol=1e-6)
     for got, want in zip(states, whole, strict=True):
         np.testing.assert_allclose(got, want, atol=1e-6)
@@ -458,12 +461,14 @@ def test_layers_need_units():
             Encoder(units)
         with pytest.raises(ValueError, match="units of each layer"):
             Decoder(units, 4)
-    assert Encoder(np.array([3, 4]))(make_clips())[1][0].shape[1] == 4
+    assert Encoder(np.array([3, 4]))(make_clips()).shape[1] == 4
 
 
 def test_states_that_do_not_fit_the_decoder():
     with pytest.raises(ValueError, match=r"units \(5, 6\) starts from"):
-        make().decoders["future"](Encoder((5,))(make_clips()), steps=1)
+        make().decoders["future"](
+            Encoder((5,)).encode_states(make_clips()), steps=1
+        )
 
 
 def test_sizes_that_do_not_fit():
@@ -548,7 +553,7 @@ def test_activations_of_encoder_and_decoder_are_those_of_their_calls():
         model = make(("future",), output="linear", **options)
         clips = make_clips()[:, :INPUT]
         layers = model.encoder.activations(clips)
-        states = model.encoder(clips)
+        states = model.encoder.encode_states(clips)
         for found, (h, c) in zip(layers, states, strict=True):
             np.testing.assert_allclose(found["output"][:, -1], h, atol=1e-6)
             np.testing.assert_allclose(found["cell"][:, -1], c, atol=1e-6)

@@ -63,7 +63,7 @@ def states_of(encoder, clips, batch_size=100):
     """
     found = []
     for start in range(0, len(clips), batch_size):
-        states = encoder(clips[start : start + batch_size])
+        states = encoder.encode_states(clips[start : start + batch_size])
         found.append(
             np.concatenate(
                 [np.asarray(value) for state in states for value in state],

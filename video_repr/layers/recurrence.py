@@ -91,7 +91,17 @@ def _gates_gradient(activations, c_before, c, peephole, dh, dc):
 
 
 def peephole_lstm(
-    drive, h, c, recurrent_kernel, peephole, *, steps, from_zeros
+    drive,
+    h,
+    c,
+    recurrent_kernel,
+    peephole,
+    *,
+    steps,
+    from_zeros,
+    mask=None,
+    kept=None,
+    unroll=False,
 ):
     """Runs a peephole LSTM over a whole sequence.
 
@@ -106,12 +116,22 @@ def peephole_lstm(
         peephole: `[3, units]`.
         steps: number of steps, at least 1.
         from_zeros: whether h and c are zeros that nobody differentiates.
+        mask: `[batch, time]`, bool: the steps that are taken. At others h and
+            c stay. All when None.
+        kept: `[batch, units]`, what h is multiplied with where the gates read
+            it; nothing when None.
+        unroll: whether there is no loop; `steps` is a number then.
 
     Returns:
-        `(sequence, c)`: the outputs `[batch, time, units]` and the last
-        cell `[batch, units]`. Differentiable once.
+        `(sequence, c)`: h after every step, `[batch, time, units]`, and the
+        last cell, `[batch, units]`. Differentiable once, by the first five
+        arguments.
     """
     has_input = drive.shape.rank == 3
+    # [1, batch] at every step.
+    taken = None if mask is None else tf.transpose(mask)[:, None]
+    # [units, batch].
+    kept = None if kept is None else tf.transpose(kept)
 
     @tf.custom_gradient
     def run(drive, h, c, recurrent_kernel, peephole):
@@ -128,6 +148,9 @@ def peephole_lstm(
             _product_with(recurrent_kernel, h),
             columns,
             from_zeros,
+            taken,
+            kept,
+            unroll,
         )
         c_before = tf.concat([c[None], cs[:-1]], axis=0)
 
@@ -141,12 +164,17 @@ def peephole_lstm(
                 recurrent_kernel,
                 columns,
                 from_zeros,
+                taken,
+                kept,
+                unroll,
             )
             drecurrent = (
-                tf.einsum("tub,tzb->uz", hs[:-1], dz[1:])
+                tf.einsum("tub,tzb->uz", _thinned(hs[:-1], kept), dz[1:])
                 if from_zeros
                 else tf.einsum(
-                    "tub,tzb->uz", tf.concat([h[None], hs[:-1]], axis=0), dz
+                    "tub,tzb->uz",
+                    _thinned(tf.concat([h[None], hs[:-1]], axis=0), kept),
+                    dz,
                 )
             )
             dzi, dzf, _, dzo = tf.split(dz, 4, axis=1)
@@ -229,10 +257,31 @@ def _product_with_zeros(h):
     return tf.tile(h, [4, 1])
 
 
-def _forward(drive_at, steps, h, c, product, peephole, from_zeros):
+def _thinned(h, kept):
+    return h if kept is None else h * kept
+
+
+def _forward(
+    drive_at,
+    steps,
+    h,
+    c,
+    product,
+    peephole,
+    from_zeros,
+    taken,
+    kept,
+    unroll,
+):
     def step(t, h, c, hs, cs, activations, product=product):
-        z = drive_at(t) + product(h)
+        before = h, c
+        z = drive_at(t) + product(_thinned(h, kept))
         a, h, c = gates(z, c, peephole, axis=0)
+        if taken is not None:
+            h, c = (
+                tf.where(taken[t], new, old)
+                for new, old in zip((h, c), before, strict=True)
+            )
         return (
             t + 1,
             h,
@@ -245,38 +294,64 @@ def _forward(drive_at, steps, h, c, product, peephole, from_zeros):
     variables = 0, h, c, *(_array(h, steps) for _ in range(3))
     if from_zeros:
         variables = step(*variables, product=_product_with_zeros)
-    _, _, _, *arrays = _loop(step, steps, variables)
+    _, _, _, *arrays = _loop(step, steps, variables, unroll)
     return tuple(array.stack() for array in arrays)
 
 
 def _backward(
-    dhs, dc, activations, c_before, cs, recurrent_kernel, peephole, from_zeros
+    dhs,
+    dc,
+    activations,
+    c_before,
+    cs,
+    recurrent_kernel,
+    peephole,
+    from_zeros,
+    taken,
+    kept,
+    unroll,
 ):
     steps = tf.shape(dhs)[0] if dhs.shape[0] is None else dhs.shape[0]
 
-    def dz_at(t, dh, dc):
-        return _gates_gradient(
-            activations[t], c_before[t], cs[t], peephole, dhs[t] + dh, dc
+    def before(t, dh, dc):
+        """Gradients of z, of the cell before, and of h where it stayed."""
+        dh = dhs[t] + dh
+        dz, dc_before = _gates_gradient(
+            activations[t], c_before[t], cs[t], peephole, dh, dc
+        )
+        if taken is None:
+            return dz, dc_before, None
+        return (
+            tf.where(taken[t], dz, tf.zeros_like(dz)),
+            tf.where(taken[t], dc_before, dc),
+            tf.where(taken[t], tf.zeros_like(dh), dh),
         )
 
     def step(k, dh, dc, dzs):
         t = steps - 1 - k
-        dz, dc = dz_at(t, dh, dc)
-        dh = tf.matmul(recurrent_kernel, dz)
+        dz, dc, stayed = before(t, dh, dc)
+        dh = _thinned(tf.matmul(recurrent_kernel, dz), kept)
+        if stayed is not None:
+            dh += stayed
         return k + 1, dh, dc, dzs.write(t, dz)
 
     _, dh, dc, dzs = _loop(
         step,
         steps - 1 if from_zeros else steps,
         (0, tf.zeros_like(dc), dc, _array(dc, steps)),
+        unroll,
     )
     if from_zeros:
-        dz, dc = dz_at(0, dh, dc)
+        dz, dc, _ = before(0, dh, dc)
         dzs = dzs.write(0, dz)
     return dzs.stack(), dh, dc
 
 
-def _loop(step, steps, variables):
+def _loop(step, steps, variables, unroll=False):
+    if unroll:
+        while variables[0] < steps:
+            variables = step(*variables)
+        return variables
     # XLA needs the bound to size what the loop stores.
     return tf.while_loop(
         lambda t, *_: t < steps, step, variables, maximum_iterations=steps

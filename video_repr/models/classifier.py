@@ -46,6 +46,8 @@ class ActionClassifier(
 
     Call arguments:
         clips: `[batch, time, ...]`, as the encoder reads them.
+        mask: `[batch, time]`, the frames that are read; all when None. Others
+            count neither in the loss nor in the prediction.
         training: whether dropout is active.
 
     Returns:
@@ -79,25 +81,35 @@ class ActionClassifier(
         self.block = block
         self.stride = stride
         self.seed = seed
-        self.dropout = keras.layers.Dropout(dropout, seed=seed)
+        self.dropout = dropout
+        self.supports_masking = True
+        self.dropping = keras.layers.Dropout(
+            dropout, seed=seed, dtype=self.dtype_policy, name="dropout"
+        )
         # What a softmax of few labels starts from is better no opinion at
         # all.
         self.readout = keras.layers.Dense(
-            classes, kernel_initializer="zeros", name="readout"
+            classes,
+            kernel_initializer="zeros",
+            dtype=self.dtype_policy,
+            name="readout",
         )
         hand_down(self)
 
     def build(self, clips_shape):
         if not self.encoder.built:
             self.encoder.build(clips_shape)
-        self.readout.build((None, None, self.encoder.units[-1]))
+        self.readout.build((None, None, self.encoder.feature_size))
 
-    def call(self, clips, training=False):
+    def call(self, clips, mask=None, training=False):
         inputs.check_dtype(tf.as_dtype(clips.dtype))
-        sequence, _ = self.encoder(
-            clips, return_sequences=True, training=training
+        sequence = self.encoder.encode_sequence(
+            clips, mask=mask, training=training
         )
-        return self.readout(self.dropout(sequence, training=training))
+        return self.readout(self.dropping(sequence, training=training))
+
+    def compute_mask(self, clips, mask=None):
+        return mask
 
     def compile(self, optimizer="rmsprop", loss=None, metrics=None, **kwargs):
         """Keras's `compile`, with the paper's loss and the clips' accuracy.
@@ -187,7 +199,7 @@ class ActionClassifier(
             **super().get_config(),
             "encoder": keras.saving.serialize_keras_object(self.encoder),
             "classes": self.classes,
-            "dropout": self.dropout.rate,
+            "dropout": self.dropout,
             "block": self.block,
             "stride": self.stride,
             "seed": self.seed,
@@ -203,8 +215,15 @@ class ActionClassifier(
 
 
 def clip_probabilities(logits):
-    """The mean over the steps of a clip, `[batch, classes]`."""
-    return ops.mean(ops.softmax(logits, axis=-1), axis=1)
+    """The mean over the steps of a clip that are read, `[batch, classes]`."""
+    probabilities = ops.softmax(logits, axis=-1)
+    mask = getattr(logits, "_keras_mask", None)
+    if mask is None:
+        return ops.mean(probabilities, axis=1)
+    read = ops.cast(mask, probabilities.dtype)[..., None]
+    # Of a clip without any: zeros.
+    steps = ops.maximum(ops.sum(read, axis=1), 1)
+    return ops.sum(probabilities * read, axis=1) / steps
 
 
 def _scaled(frames):

@@ -4,8 +4,6 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from video_repr import inputs
-from video_repr.errors import InputError
 from video_repr.layers import PeepholeLSTM
 from video_repr.layers import recurrence
 from video_repr.layers.random_state import SavesRandomState
@@ -162,7 +160,7 @@ class Decoder(SavesTrainable, SavesRandomState, keras.layers.Layer):
                 f"A decoder unrolls at least 1 step. Received: steps={steps}"
             )
         self._check_states(states)
-        states = [[_finite(value) for value in state] for state in states]
+        states = _frames.as_states(states)
         if not self.conditional:
             return self._run(self._no_input(states, steps), states, training)
         if not training:
@@ -366,16 +364,6 @@ class Decoder(SavesTrainable, SavesRandomState, keras.layers.Layer):
             "output_bias": self.output_bias,
             "seed": self.seed,
         }
-
-
-def _finite(state):
-    state = tf.convert_to_tensor(state)
-    if not state.dtype.is_floating:
-        raise InputError(
-            "Expected states in floating point. Received: dtype "
-            f"{state.dtype.name}"
-        )
-    return inputs.checked(state)
 
 
 def _tensors(*variables):

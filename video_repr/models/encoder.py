@@ -3,16 +3,30 @@
 import keras
 import numpy as np
 
+from video_repr import artefact
 from video_repr import inputs
+from video_repr import presets
+from video_repr.errors import InputError
 from video_repr.layers import PeepholeLSTM
 from video_repr.layers.trainable import SavesTrainable
 from video_repr.layers.trainable import hand_down
 from video_repr.models import frames as _frames
 from video_repr.models.entrances import LooksAtInputs
+from video_repr.models.features import GivesFeatures
+
+
+class _Presets:
+    """The cards of the released encoders that are here, by name."""
+
+    def __get__(self, encoder, of=None):
+        return {
+            name: (directory / artefact.CARD).read_text()
+            for name, directory in presets.released().items()
+        }
 
 
 @keras.saving.register_keras_serializable(package="video_repr")
-class Encoder(LooksAtInputs, SavesTrainable, keras.Model):
+class Encoder(GivesFeatures, LooksAtInputs, SavesTrainable, keras.Model):
     """A stack of peephole LSTMs that reads a clip into its state.
 
     This is what is learned without labels and taken to other tasks (paper,
@@ -21,15 +35,18 @@ class Encoder(LooksAtInputs, SavesTrainable, keras.Model):
     Example:
     >>> encoder = Encoder(units=(512, 512))
     >>> clips = np.random.rand(8, 10, 64, 64).astype("float32")
-    >>> (h1, c1), (h2, c2) = encoder(clips)
-    >>> h2.shape
+    >>> encoder(clips).shape
     TensorShape([8, 512])
-    >>> sequence, states = encoder(clips, return_sequences=True)
-    >>> sequence.shape
+    >>> encoder.encode_sequence(clips).shape
     TensorShape([8, 10, 512])
+    >>> (h1, c1), (h2, c2) = encoder.encode_states(clips)
+    >>> model = keras.Sequential([encoder, keras.layers.Dense(10)])
 
     Args:
         units: number of units of each layer, lowest first.
+        return_sequences: whether a call returns the output of every step
+            rather than the last.
+        return_state: whether it returns the states of all layers as well.
         dropout: share of the inputs of every layer above the first that is
             dropped in training.
         input_dropout: share of the values of frames that is.
@@ -41,9 +58,9 @@ class Encoder(LooksAtInputs, SavesTrainable, keras.Model):
         scale: what they are multiplied with then, alike. The statistics of a
             dataset inside the encoder spare its users from knowing them.
         pixels: whether frames are pixels, whose floating point values must be
-            in [0, 1]. When None it is known when the encoder is built: frames
-            that have a height and a width are, percepts are not; those of a
-            `VideoSeq2Seq` are where its outputs are logistic.
+            in [0, 1]. When None, frames that have a height and a width are,
+            as are those of a `VideoSeq2Seq` with logistic outputs; percepts
+            are not.
 
     Call arguments:
         clips: `[batch, time, features]`, or `[batch, time, height, width,
@@ -51,15 +68,17 @@ class Encoder(LooksAtInputs, SavesTrainable, keras.Model):
             or uint8 pixels, which are scaled to [0, 1]. Around an encoder a
             functional model casts uint8 before, unless its input is
             `keras.Input(..., dtype="uint8")`.
-        initial_states: states to go on from, as returned; zeros when None.
-        return_sequences: whether to return the outputs of every step too.
+        initial_states: states to go on from, as `encode_states` returns them;
+            zeros when None.
+        mask: `[batch, time]`, the frames that are read; all when None. At
+            others the states stay.
         training: whether dropout is active.
 
     Returns:
-        The states, `[[h, c], ...]`, a pair a layer, lowest first, each
-        `[batch, units]`. With `return_sequences` the pair `(sequence,
-        states)`, where sequence is the top layer's h of every step, `[batch,
-        time, units[-1]]`.
+        The top layer's last h, `[batch, feature_size]`; with
+        `return_sequences` that of every step, `[batch, time, feature_size]`.
+        With `return_state` the tuple of that and of `[h, c]` of each layer,
+        lowest first, each `[batch, units]`.
 
     Raises:
         InputError: for clips that cannot be read. In a graph an assertion
@@ -70,6 +89,8 @@ class Encoder(LooksAtInputs, SavesTrainable, keras.Model):
         self,
         units,
         *,
+        return_sequences=False,
+        return_state=False,
         dropout=0.0,
         input_dropout=0.0,
         recurrent_dropout=0.0,
@@ -79,8 +100,13 @@ class Encoder(LooksAtInputs, SavesTrainable, keras.Model):
         pixels=None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(
+            return_sequences=return_sequences,
+            return_state=return_state,
+            **kwargs,
+        )
         self.units = _frames.check_layers(units)
+        self.supports_masking = True
         self.dropout = dropout
         self.input_dropout = input_dropout
         self.recurrent_dropout = recurrent_dropout
@@ -103,6 +129,34 @@ class Encoder(LooksAtInputs, SavesTrainable, keras.Model):
         ]
         hand_down(self)
 
+    presets = _Presets()
+
+    @classmethod
+    def from_preset(cls, preset):
+        """A released encoder.
+
+        Example:
+        >>> encoder = Encoder.from_preset("moving_mnist")
+
+        Args:
+            preset: a name of `Encoder.presets`, the directory of an export, or
+                an address as "https://host/encoder/1": what lies there is
+                fetched once, and checked.
+
+        Returns:
+            An encoder of the kind that was released.
+
+        Raises:
+            InputError: if there is none, or it is broken or altered.
+        """
+        found = presets.load(presets.locate(preset))
+        if not isinstance(found, cls):
+            raise InputError(
+                f"Expected {cls.__name__}. Received: {preset!r}, "
+                f"{type(found).__name__}"
+            )
+        return found
+
     def build(self, clips_shape, initial_states_shape=None):
         self.features = features = _frames.count_features(clips_shape)
         if self.pixels is None and len(clips_shape) > 3:
@@ -123,8 +177,9 @@ class Encoder(LooksAtInputs, SavesTrainable, keras.Model):
         self,
         clips,
         initial_states=None,
-        return_sequences=False,
+        mask=None,
         training=False,
+        give=None,
     ):
         features = _frames.count_features(clips.shape)
         if features != self.features:
@@ -133,18 +188,21 @@ class Encoder(LooksAtInputs, SavesTrainable, keras.Model):
                 f"values. Received: clips of shape {tuple(clips.shape)}, "
                 f"{features} values a frame"
             )
-        if initial_states is None:
-            initial_states = [None] * len(self.lstms)
+        initial_states = (
+            [None] * len(self.lstms)
+            if initial_states is None
+            else _frames.as_states(initial_states)
+        )
         sequence = self.scaled(
             _frames.as_features(clips, self.compute_dtype, self.pixels)
         )
         states = []
         for lstm, state in zip(self.lstms, initial_states, strict=True):
             sequence, h, c = lstm(
-                sequence, initial_state=state, training=training
+                sequence, initial_state=state, mask=mask, training=training
             )
             states.append([h, c])
-        return (sequence, states) if return_sequences else states
+        return self.given(sequence, states, give)
 
     def activations(self, clips, initial_states=None):
         """What the gates do while a clip is read.

@@ -6,6 +6,7 @@ import tensorflow as tf
 from keras import ops
 
 from video_repr import inputs
+from video_repr.errors import InputError
 
 
 def as_features(frames, dtype, pixels=None):
@@ -32,6 +33,23 @@ def as_features(frames, dtype, pixels=None):
         return frames
     batch, time = ops.shape(frames)[:2]
     return ops.reshape(frames, (batch, time, count_features(frames.shape)))
+
+
+def as_states(states):
+    """The states of a stack of layers, `[[h, c], ...]`, if they can be read.
+
+    Raises:
+        InputError: for what is not in floating point or not finite, see
+            `inputs`.
+    """
+    states = [[tf.convert_to_tensor(value) for value in s] for s in states]
+    for dtype in {value.dtype for state in states for value in state}:
+        if not dtype.is_floating:
+            raise InputError(
+                "Expected states in floating point. Received: dtype "
+                f"{dtype.name}"
+            )
+    return [[inputs.checked(value) for value in state] for state in states]
 
 
 def count_features(shape):

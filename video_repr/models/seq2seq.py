@@ -118,21 +118,20 @@ class VideoSeq2Seq(LooksAtInputs, LoadsCompiled, SavesTrainable, keras.Model):
                 )
             if not decoder.built:
                 decoder.build()
-        if self.encoder.pixels is None:
-            # Linear outputs are of any values, whatever the frames' shape.
-            self.encoder.pixels = self._is_logistic
+        if self.encoder.pixels is None and self._is_logistic:
+            self.encoder.pixels = True
         # An encoder from elsewhere comes with its weights.
         if not self.encoder.built:
-            self.encoder.build(
-                (clips_shape[0], self.input_frames, *clips_shape[2:])
-            )
+            self.encoder.build((clips_shape[0], self.input_frames, features))
 
     def call(self, clips, training=False):
         self._check_frames(clips.shape, training)
         frame_shape = tuple(clips.shape[2:])
-        features = self._as_features(clips)
+        # The others are not read.
+        read = clips if training else clips[:, : self.input_frames]
+        features = self._as_features(read)
         with inputs.looking(inputs.Looking.NOT):
-            states = self.encoder(
+            states = self.encoder.encode_states(
                 features[:, : self.input_frames], training=training
             )
             truths = {}
@@ -366,7 +365,7 @@ class VideoSeq2Seq(LooksAtInputs, LoadsCompiled, SavesTrainable, keras.Model):
             # They have been looked at.
             with inputs.looking(inputs.Looking.NOT):
                 features = self._as_features(batch)
-                states = self.encoder(features, training=False)
+                states = self.encoder.encode_states(features, training=False)
                 frames = decoder.to_frames(decoder(states, steps=steps))
             frames = self.encoder.unscaled(frames)
             return ops.cast(
@@ -424,8 +423,9 @@ class VideoSeq2Seq(LooksAtInputs, LoadsCompiled, SavesTrainable, keras.Model):
 
     @property
     def _reads_pixels(self):
-        # Cross entropy is of values in [0, 1].
-        return True if self._is_logistic else self.encoder.pixels
+        # Cross entropy is of values in [0, 1]. Linear outputs are of any,
+        # whatever the frames' shape.
+        return self._is_logistic or bool(self.encoder.pixels)
 
     def _truth(self, clips, y):
         if y is None:

@@ -24,7 +24,7 @@ def rollout(subject):
     clips = subject.clips[:16, :n]
     states = [
         [np.asarray(value, np.float32) for value in state]
-        for state in subject.encoder(clips)
+        for state in subject.encoder.encode_states(clips)
     ]
     decoders = {"trained": decoder, **_random_decoders(subject)}
     found = {
@@ -212,7 +212,7 @@ def _peepholes(subject):
 
 def _strongest(subject):
     n = subject.model.input_frames
-    states = subject.encoder(subject.clips[:, :n])
+    states = subject.encoder.encode_states(subject.clips[:, :n])
     top = np.asarray(states[-1][0], np.float32)
     names = subject.data.test_names(len(top))
     units = np.argsort(-top.std(axis=0))[:12]

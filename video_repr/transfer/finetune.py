@@ -132,7 +132,7 @@ class Finetuner:
         outputs, labels = [], []
         for i in range(0, len(blocks), _AT_ONCE):
             clips, of = videos.cut(blocks[i : i + _AT_ONCE], self.config.block)
-            sequence, _ = self.model.encoder(clips, return_sequences=True)
+            sequence = self.model.encoder.encode_sequence(clips)
             outputs.append(keras.ops.mean(sequence, axis=1))
             labels.append(of)
         outputs, labels = np.concatenate(outputs), np.concatenate(labels)

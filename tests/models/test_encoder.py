@@ -1,0 +1,178 @@
+"""What every encoder gives, called alike."""
+
+import keras
+import numpy as np
+import pytest
+
+from video_repr import ActionClassifier
+from video_repr import CrossEntropySumOverSteps
+from video_repr import Encoder
+from video_repr import SavedModelEncoder
+from video_repr import export_encoder
+
+pytestmark = pytest.mark.slow
+
+TIME, FEATURES = 6, 9
+
+
+def make(**options):
+    keras.utils.set_random_seed(1)
+    encoder = Encoder((4, 5), **options)
+    encoder.build((None, None, FEATURES))
+    return encoder
+
+
+@pytest.fixture(scope="module")
+def export(tmp_path_factory):
+    path = tmp_path_factory.mktemp("export") / "encoder"
+    export_encoder(make(), path, (FEATURES,))
+    return path
+
+
+@pytest.fixture(params=["of its layers", "of a SavedModel"])
+def encoder(request, export):
+    """Makes an encoder of one and the same weights."""
+    if request.param == "of its layers":
+        return make
+    return lambda **options: SavedModelEncoder(export, **options)
+
+
+@pytest.fixture
+def clips(rng):
+    return rng.normal(size=(3, TIME, FEATURES)).astype("float32")
+
+
+def test_all_encoders_give_the_same(encoder, clips):
+    made = encoder()
+    whole = keras.layers.RNN(
+        [lstm.cell for lstm in make().lstms],
+        return_sequences=True,
+        return_state=True,
+    )
+    sequence, *states = whole(clips)
+    assert made.feature_size == 5
+    assert made.units == (4, 5)
+
+    def assert_close(got, want):
+        for a, b in zip(
+            keras.tree.flatten(got), keras.tree.flatten(want), strict=True
+        ):
+            np.testing.assert_allclose(a, b, atol=1e-6)
+
+    assert_close(made(clips), sequence[:, -1])
+    assert_close(made.encode_sequence(clips), sequence)
+    assert_close(made.encode_states(clips), states)
+    assert_close(encoder(return_sequences=True)(clips), sequence)
+    got = encoder(return_state=True)(clips)
+    assert_close(got, [sequence[:, -1], *states])
+    got = encoder(return_sequences=True, return_state=True)(clips)
+    assert_close(got, [sequence, *states])
+
+
+def test_all_of_it_in_functional_models(encoder, clips):
+    made = encoder()
+    entrance = keras.Input((None, FEATURES))
+    states = made.encode_states(entrance)
+    model = keras.Model(
+        entrance,
+        [made(entrance), made.encode_sequence(entrance), *states[1]],
+    )
+    last, sequence, h, _ = model(clips)
+    np.testing.assert_allclose(last, made(clips), atol=1e-6)
+    np.testing.assert_array_equal(sequence[:, -1], last)
+    np.testing.assert_array_equal(h, last)
+    assert [output.shape[-1] for output in model.outputs] == [5] * 4
+
+
+def test_sequential(encoder, clips, tmp_path):
+    model = keras.Sequential([encoder(), keras.layers.Dense(10)])
+    model.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=False)
+    before = [np.array(w) for w in model.layers[0].trainable_variables]
+    model.fit(clips, np.ones((3, 10)), verbose=0)
+    for old, new in zip(
+        before, model.layers[0].trainable_variables, strict=True
+    ):
+        assert np.abs(old - np.array(new)).max() > 0
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(again(clips), model(clips), atol=1e-6)
+
+
+LENGTHS = 6, 2, 4
+
+
+def padded(clips):
+    """Clips of several lengths, and which of their frames they have."""
+    mask = np.arange(TIME) < np.array(LENGTHS)[:, None]
+    return np.where(mask[:, :, None], clips, 7.5), mask
+
+
+def test_padded_clips_are_read_to_their_ends(clips):
+    encoder = make()
+    together, mask = padded(clips)
+    got = encoder(together, mask=mask)
+    states = encoder.encode_states(together, mask=mask)
+    for i, length in enumerate(LENGTHS):
+        alone = clips[i : i + 1, :length]
+        np.testing.assert_allclose(got[i], encoder(alone)[0], atol=1e-6)
+        for of_all, of_one in zip(
+            keras.tree.flatten(states),
+            keras.tree.flatten(encoder.encode_states(alone)),
+            strict=True,
+        ):
+            np.testing.assert_allclose(of_all[i], of_one[0], atol=1e-6)
+    model = keras.Sequential(
+        [
+            keras.layers.Masking(7.5),
+            make(return_sequences=True),
+            keras.layers.GlobalAveragePooling1D(),
+        ]
+    )
+    sequence = encoder.encode_sequence(clips)
+    for i, length in enumerate(LENGTHS):
+        np.testing.assert_allclose(
+            model(together)[i],
+            np.mean(sequence[i, :length], axis=0),
+            atol=1e-6,
+        )
+
+
+def test_a_classifier_counts_the_frames_of_padded_clips(clips):
+    model = ActionClassifier(make(), 3)
+    model.build(clips.shape)
+    rng = np.random.default_rng(0)
+    model.readout.kernel.assign(rng.normal(size=(5, 3)))
+    together, mask = padded(clips)
+    labels = np.array([0, 1, 2])
+    logits = model(together, mask=mask)
+    entrance = keras.Input((TIME, FEATURES))
+    classifier = keras.Model(
+        entrance, model(keras.layers.Masking(7.5)(entrance))
+    )
+    loss = CrossEntropySumOverSteps()
+    classifier.compile("sgd", loss, jit_compile=False)
+    total = 0.0
+    for i, length in enumerate(LENGTHS):
+        alone = model(clips[i : i + 1, :length])
+        np.testing.assert_allclose(logits[i, :length], alone[0], atol=1e-6)
+        total += float(loss(labels[i : i + 1], alone))
+    np.testing.assert_allclose(loss(labels, logits), total / 3, rtol=1e-5)
+    np.testing.assert_allclose(
+        classifier.evaluate(together, labels, verbose=0), total / 3, rtol=1e-5
+    )
+
+
+def test_an_export_reads_whole_clips(export, clips):
+    with pytest.raises(ValueError, match=r"encoder\.keras reads masked ones"):
+        SavedModelEncoder(export)(clips, mask=np.ones((3, TIME), bool))
+
+
+def test_arguments_are_mirrored():
+    encoder = Encoder((4, 5), dropout=0.1, return_state=True)
+    assert encoder.dropout == 0.1
+    assert encoder.return_state
+    model = ActionClassifier(encoder, 3, dropout=0.25, dtype="mixed_bfloat16")
+    assert model.dropout == 0.25
+    assert model.get_config()["dropout"] == 0.25
+    for layer in (model.readout, model.dropping):
+        assert layer.compute_dtype == "bfloat16"

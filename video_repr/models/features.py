@@ -1,0 +1,82 @@
+"""What every encoder gives, however it computes it."""
+
+
+class GivesFeatures:
+    """Mixin for encoders: a call, `encode_sequence` and `encode_states`.
+
+    Their `call` has an argument `give`, which says what of both it returns,
+    and is None where what the encoder was made for is meant. Through the call
+    all three work in functional models too.
+    """
+
+    def __init__(self, *args, return_sequences, return_state, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.return_sequences = return_sequences
+        self.return_state = return_state
+
+    @property
+    def feature_size(self):
+        """Number of values of a feature vector."""
+        return self.units[-1]
+
+    def encode_sequence(self, clips, mask=None, training=None):
+        """The features of every step.
+
+        Args:
+            clips: as for a call.
+            mask: as for a call.
+            training: as for a call.
+
+        Returns:
+            The top layer's h, `[batch, time, feature_size]`.
+        """
+        return self(clips, mask=mask, training=training, give="sequence")
+
+    def encode_states(self, clips, mask=None, training=None, **given):
+        """The states after the last frame, which decoders start from.
+
+        In a functional model it comes before other calls of the encoder: Keras
+        counts a layer's outputs at its first.
+
+        Args:
+            clips: as for a call.
+            mask: as for a call.
+            training: as for a call.
+            **given: what else a call takes.
+
+        Returns:
+            `[[h, c], ...]`, a pair a layer, lowest first, each `[batch,
+            units]`.
+        """
+        return self(clips, mask=mask, training=training, give="states", **given)
+
+    def given(self, sequence, states, give):
+        """What a call returns.
+
+        Args:
+            sequence: `[batch, time, feature_size]`.
+            states: `[[h, c], ...]`.
+            give: "sequence", "states" or "both"; None for what the encoder
+                was made for.
+        """
+        if give is not None:
+            return {
+                "sequence": sequence,
+                "states": states,
+                "both": (sequence, states),
+            }[give]
+        output = sequence if self.return_sequences else states[-1][0]
+        return (output, *states) if self.return_state else output
+
+    def compute_mask(self, clips, mask=None):
+        mask = mask if self.return_sequences else None
+        if self.return_state:
+            return [mask, *([None, None] for _ in self.units)]
+        return mask
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "return_sequences": self.return_sequences,
+            "return_state": self.return_state,
+        }

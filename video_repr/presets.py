@@ -1,0 +1,120 @@
+"""Released encoders: where they lie, and fetching those that lie elsewhere.
+
+An encoder by name is looked for beside the package, where a clone has it, and
+in `share/video_repr/saved_models` of the Python environment. One at an address
+is fetched once, into `video_repr` of Keras's folder (`~/.keras`, or
+`KERAS_HOME`), and checked against its sums there.
+"""
+
+import hashlib
+import os
+import pathlib
+import sys
+
+import keras
+
+from video_repr import artefact
+from video_repr.errors import InputError
+from video_repr.errors import extra
+from video_repr.files import whole_directory
+from video_repr.files import within
+
+_FOLDERS = (
+    pathlib.Path(__file__).parents[1] / "saved_models",
+    pathlib.Path(sys.prefix, "share", "video_repr", "saved_models"),
+)
+
+
+def released():
+    """The released encoders that are here.
+
+    Returns:
+        A dict from names to directories, the newest version of each.
+    """
+    found = {}
+    for folder in reversed(_FOLDERS):
+        for of_name in sorted(folder.glob("*")):
+            versions = artefact.versions_of(of_name)
+            if versions:
+                found[of_name.name] = versions[-1]
+    return found
+
+
+def locate(preset):
+    """The directory of an export.
+
+    Args:
+        preset: name of a released encoder, "moving_mnist" or with a version
+            "moving_mnist/1"; a directory; or an address that fsspec knows, as
+            "https://host/encoder/1" or "gs://bucket/encoder/1".
+
+    Returns:
+        A `pathlib.Path`.
+
+    Raises:
+        InputError: if there is none, or what was fetched is not what its
+            sums say.
+        MissingExtraError: for an address without fsspec.
+    """
+    preset = os.fspath(preset)
+    if "://" in preset:
+        return _fetched(preset.rstrip("/"))
+    path = pathlib.Path(preset)
+    if artefact.is_export(path):
+        return path
+    known = released()
+    if preset in known:
+        return known[preset]
+    for folder in _FOLDERS:
+        if artefact.is_export(folder / preset):
+            return folder / preset
+    names = ", ".join(map(repr, known)) or "none here"
+    raise InputError(
+        f"Expected the name of a released encoder ({names}), the directory of "
+        f"an export or an address. Received: {preset!r}"
+    )
+
+
+def load(directory):
+    """The encoder of an export, of whatever kind it is.
+
+    Raises:
+        InputError: if it is broken or altered.
+    """
+    artefact.check(directory)
+    try:
+        return keras.models.load_model(directory / "encoder.keras")
+    except Exception as error:
+        # Keras has no type of its own for what a broken archive raises.
+        raise InputError(
+            f"Expected an encoder of Keras in {directory}. Received: {error}"
+        ) from error
+
+
+def _fetched(address):
+    name = hashlib.sha256(address.encode()).hexdigest()[:16]
+    home = os.environ.get("KERAS_HOME") or "~/.keras"
+    place = pathlib.Path(home).expanduser() / "video_repr" / name
+    if artefact.is_export(place):
+        return place
+    with extra("presets"):
+        import fsspec
+    system, path = fsspec.url_to_fs(address)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with whole_directory(place, artefact.EXPORT) as partial:
+        try:
+            sums = system.cat_file(f"{path}/{artefact.SUMS}")
+            names = [*artefact.sums_of(sums), artefact.SUMS]
+            if system.exists(f"{path}/{artefact.CARD}"):
+                names.append(artefact.CARD)
+            for file in names:
+                to = within(partial, file)
+                to.parent.mkdir(parents=True, exist_ok=True)
+                system.get_file(f"{path}/{file}", str(to))
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"Expected an export at {address}, with its {artefact.SUMS}. "
+                f"Received: {type(error).__name__}: {error}"
+            ) from error
+        artefact.check(partial)
+    return place
