@@ -243,15 +243,6 @@ def test_encoders_know_whether_they_read_pixels(tmp_path):
     )
     logistic.build(percepts.shape)
     assert logistic.encoder.pixels is True
-    # Linear outputs may be of anything; their encoder, alone, goes by shape.
-    linear = VideoSeq2Seq(
-        Encoder((3,)),
-        {"reconstruction": Decoder((3,), 48, output="linear")},
-        input_frames=TIME,
-    )
-    linear(maps)
-    with pytest.raises(InputError, match=r"from -7\.5"):
-        linear.encoder(maps)
 
 
 def test_uint8_and_floats_are_read_alike(encoder, classifier, seq2seq):

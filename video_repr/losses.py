@@ -104,7 +104,7 @@ class CrossEntropySumOverSteps(keras.losses.Loss):
     def __call__(self, y_true, y_pred, sample_weight=None):
         mask = getattr(y_pred, "_keras_mask", None)
         if mask is not None:
-            # Keras's own sum takes losses of steps, and of clips none.
+            # Keras would multiply the losses, [batch], with it, [batch, time].
             y_pred = tf.identity(y_pred), ops.cast(mask, self.dtype)
         return super().__call__(y_true, y_pred, sample_weight)
 

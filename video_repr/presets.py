@@ -1,9 +1,10 @@
 """Released encoders: where they lie, and fetching those that lie elsewhere.
 
 An encoder by name is looked for beside the package, where a clone has it, and
-in `share/video_repr/saved_models` of the Python environment. One at an address
-is fetched once, into `video_repr` of Keras's folder (`~/.keras`, or
-`KERAS_HOME`), and checked against its sums there.
+in `share/video_repr/saved_models` of the Python environment, where whoever
+installs a wheel can put it. One at an address is fetched once, into
+`video_repr` of Keras's folder (`~/.keras`, or `KERAS_HOME`), and checked
+against its sums there.
 """
 
 import hashlib
@@ -34,9 +35,22 @@ def released():
     found = {}
     for folder in reversed(_FOLDERS):
         for of_name in sorted(folder.glob("*")):
-            versions = artefact.versions_of(of_name)
+            versions = [
+                path
+                for path in artefact.versions_of(of_name)
+                if artefact.is_export(path)
+            ]
             if versions:
                 found[of_name.name] = versions[-1]
+    return found
+
+
+def cards():
+    """The cards of those encoders by name; "" of one that has none."""
+    found = {}
+    for name, directory in released().items():
+        card = directory / artefact.CARD
+        found[name] = card.read_text("utf-8") if card.is_file() else ""
     return found
 
 
@@ -99,10 +113,10 @@ def _fetched(address):
         return place
     with extra("presets"):
         import fsspec
-    system, path = fsspec.url_to_fs(address)
     place.parent.mkdir(parents=True, exist_ok=True)
     with whole_directory(place, artefact.EXPORT) as partial:
         try:
+            system, path = fsspec.url_to_fs(address)
             sums = system.cat_file(f"{path}/{artefact.SUMS}")
             names = [*artefact.sums_of(sums), artefact.SUMS]
             if system.exists(f"{path}/{artefact.CARD}"):
@@ -111,7 +125,8 @@ def _fetched(address):
                 to = within(partial, file)
                 to.parent.mkdir(parents=True, exist_ok=True)
                 system.get_file(f"{path}/{file}", str(to))
-        except (OSError, ValueError) as error:
+        except Exception as error:
+            # Each store has types of its own.
             raise InputError(
                 f"Expected an export at {address}, with its {artefact.SUMS}. "
                 f"Received: {type(error).__name__}: {error}"

@@ -98,7 +98,10 @@ def fit(**options):
     keras.utils.set_random_seed(0)
     model = VideoSeq2Seq(
         Encoder((4,)),
-        {"future": Decoder((4,), 6, conditional=True)},
+        {
+            "reconstruction": Decoder((4,), 6),
+            "future": Decoder((4,), 6, conditional=True),
+        },
         input_frames=3,
         future_frames=2,
     )

@@ -266,7 +266,8 @@ def test_attributes_and_config():
         a, b = getattr(ours, name), getattr(theirs, name)
         if name.endswith("_initializer"):
             continue
-        assert (a == b) or type(a) is type(b), name
+        plain = isinstance(b, bool | int | float | str | None)
+        assert a == b if plain else type(a) is type(b), name
     config, expected = ours.get_config(), theirs.get_config()
     assert set(expected) <= {*config, "use_cudnn"}
     again = PeepholeLSTM.from_config(config)
@@ -327,6 +328,10 @@ def test_kerass_initial_weights():
     )
     np.testing.assert_allclose(recurrent @ recurrent.T, np.eye(64), atol=1e-5)
     assert bias.reshape(4, 64).mean(axis=1).tolist() == [0, 1, 0, 0]
+    of_twos = PeepholeLSTM(2, bias_initializer=keras.initializers.Constant(2),
+                           unit_forget_bias=True)  # fmt: skip
+    of_twos.build((None, None, 3))
+    assert of_twos.get_weights()[3].tolist() == [2, 2, 1, 1, 2, 2, 2, 2]
     with pytest.raises(ValueError, match="unit_forget_bias=True is"):
         PeepholeLSTM(2, unit_forget_bias=True, forget_bias=2.0)
 

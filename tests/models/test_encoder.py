@@ -162,6 +162,59 @@ def test_a_classifier_counts_the_frames_of_padded_clips(clips):
     )
 
 
+def test_pictures_that_are_padded(clips):
+    """Also where a row of a picture is black."""
+    pictures = np.abs(clips.reshape(3, TIME, 3, 3)) / 9
+    pictures[:, :, 0] = 0
+    _, mask = padded(clips)
+    pictures[~mask] = 0
+    encoder = make()
+    model = keras.Sequential([keras.layers.Masking(), encoder])
+    np.testing.assert_allclose(
+        model(pictures), encoder(pictures, mask=mask), atol=1e-6
+    )
+
+
+def test_dropout_in_a_model_around(clips):
+    class Around(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.encoder = make(input_dropout=0.5)
+
+        def call(self, clips):
+            return self.encoder.encode_sequence(clips)
+
+    model = Around()
+    assert np.abs(model(clips, training=True) - model(clips)).max() > 0.01
+
+
+def test_an_encoder_of_ones_own(tmp_path, clips):
+    """As docs/extend.md has it."""
+
+    class Rooted(Encoder):
+        def call(
+            self,
+            clips,
+            initial_states=None,
+            mask=None,
+            training=False,
+            give=None,
+        ):
+            clips = keras.ops.sqrt(clips)
+            return super().call(clips, initial_states, mask, training, give)
+
+    rooted = Rooted((4,), dropout=0.1)
+    clips = np.abs(clips)
+    want = rooted(clips)
+    plain = Encoder((4,))
+    plain.build(clips.shape)
+    plain.set_weights(rooted.get_weights())
+    np.testing.assert_allclose(want, plain(np.sqrt(clips)), atol=1e-6)
+    export_encoder(rooted, tmp_path / "rooted", (FEATURES,))
+    served = SavedModelEncoder(tmp_path / "rooted")
+    np.testing.assert_allclose(served(clips), want, atol=1e-6)
+
+
 def test_an_export_reads_whole_clips(export, clips):
     with pytest.raises(ValueError, match=r"encoder\.keras reads masked ones"):
         SavedModelEncoder(export)(clips, mask=np.ones((3, TIME), bool))

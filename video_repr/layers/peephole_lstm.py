@@ -76,9 +76,9 @@ class PeepholeLSTMCell(SavesRandomState, keras.layers.Layer):
             U(-1/sqrt(fan_in), 1/sqrt(fan_in)) when None.
         recurrent_initializer: the same for the recurrent weights.
         bias_initializer: initializer of the biases.
-        unit_forget_bias: whether 1 is added to the initial bias of the forget
-            gate: a cell that forgets little at first learns what is long ago
-            (Jozefowicz et al. 2015).
+        unit_forget_bias: whether the initial bias of the forget gate is 1,
+            whatever the initializer: a cell that forgets little at first learns
+            what is long ago (Jozefowicz et al. 2015).
         kernel_regularizer: regularizer of the input weights.
         recurrent_regularizer: of the recurrent weights.
         bias_regularizer: of the biases.
@@ -99,7 +99,8 @@ class PeepholeLSTMCell(SavesRandomState, keras.layers.Layer):
             paper says 0, the authors' code of that time 5.
         variational_dropout: whether dropout is Keras's (Gal and Ghahramani
             2016): of the inputs, and of the outputs that the gates read
-            rather than of weights, and of a sequence the same at every step.
+            rather than of weights. `PeepholeLSTM` drops the same at every step
+            of a sequence.
 
     Call arguments:
         inputs: `[batch, features]`.
@@ -215,7 +216,15 @@ class PeepholeLSTMCell(SavesRandomState, keras.layers.Layer):
         )
 
     def _initial_bias(self, shape, dtype=None):
-        forget = [0.0, self.forget_bias + self.unit_forget_bias, 0.0, 0.0]
+        if self.unit_forget_bias:
+            return keras.ops.concatenate(
+                [
+                    self.bias_initializer((self.units,), dtype=dtype),
+                    keras.ops.ones((self.units,), dtype=dtype),
+                    self.bias_initializer((2 * self.units,), dtype=dtype),
+                ]
+            )
+        forget = [0.0, self.forget_bias, 0.0, 0.0]
         return self.bias_initializer(shape, dtype=dtype) + keras.ops.cast(
             keras.ops.repeat(forget, self.units), dtype
         )
@@ -682,7 +691,7 @@ def _as_mask(mask, sequences):
     if mask is None:
         return None
     mask = tf.cast(mask, tf.bool)
-    if mask.shape.rank == 3:
+    if mask.shape.rank == 3 and mask.shape[2] == 1:
         mask = mask[:, :, 0]
     if not mask.shape.is_compatible_with(sequences.shape[:2]):
         raise ValueError(

@@ -10,6 +10,7 @@ from video_repr.errors import InputError
 from video_repr.layers.trainable import SavesTrainable
 from video_repr.layers.trainable import hand_down
 from video_repr.losses import CrossEntropySumOverSteps
+from video_repr.models import frames as _frames
 from video_repr.models.compiled import LoadsCompiled
 from video_repr.models.entrances import LooksAtInputs
 
@@ -36,7 +37,8 @@ class ActionClassifier(
     False` before `compile` it is a linear probe of the encoder's outputs.
 
     Args:
-        encoder: an `Encoder`, or any layer that is called alike.
+        encoder: an `Encoder`, or any layer with its `encode_sequence` and
+            `feature_size`.
         classes: number of classes.
         dropout: share of the top layer's outputs that is dropped in training.
             The encoder has its own, between its layers.
@@ -46,8 +48,10 @@ class ActionClassifier(
 
     Call arguments:
         clips: `[batch, time, ...]`, as the encoder reads them.
-        mask: `[batch, time]`, the frames that are read; all when None. Others
-            count neither in the loss nor in the prediction.
+        mask: `[batch, time]`, the frames that are read; all when None. Around
+            the classifier `keras.layers.Masking` in a functional model makes
+            one; others count neither in `CrossEntropySumOverSteps` nor in
+            `ClipAccuracy`.
         training: whether dropout is active.
 
     Returns:
@@ -109,7 +113,7 @@ class ActionClassifier(
         return self.readout(self.dropping(sequence, training=training))
 
     def compute_mask(self, clips, mask=None):
-        return mask
+        return _frames.as_mask(clips, mask)
 
     def compile(self, optimizer="rmsprop", loss=None, metrics=None, **kwargs):
         """Keras's `compile`, with the paper's loss and the clips' accuracy.

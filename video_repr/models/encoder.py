@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 
-from video_repr import artefact
 from video_repr import inputs
 from video_repr import presets
 from video_repr.errors import InputError
@@ -19,10 +18,10 @@ class _Presets:
     """The cards of the released encoders that are here, by name."""
 
     def __get__(self, encoder, of=None):
-        return {
-            name: (directory / artefact.CARD).read_text()
-            for name, directory in presets.released().items()
-        }
+        if encoder is not None:
+            # Keras looks at every attribute of what it saves.
+            raise AttributeError("presets are the class's: Encoder.presets")
+        return presets.cards()
 
 
 @keras.saving.register_keras_serializable(package="video_repr")
@@ -58,9 +57,9 @@ class Encoder(GivesFeatures, LooksAtInputs, SavesTrainable, keras.Model):
         scale: what they are multiplied with then, alike. The statistics of a
             dataset inside the encoder spare its users from knowing them.
         pixels: whether frames are pixels, whose floating point values must be
-            in [0, 1]. When None, frames that have a height and a width are,
-            as are those of a `VideoSeq2Seq` with logistic outputs; percepts
-            are not.
+            in [0, 1]. When None, those of a `VideoSeq2Seq` are if its outputs
+            are logistic; of an encoder alone, frames that have a height and a
+            width are, and percepts are not.
 
     Call arguments:
         clips: `[batch, time, features]`, or `[batch, time, height, width,
@@ -141,7 +140,7 @@ class Encoder(GivesFeatures, LooksAtInputs, SavesTrainable, keras.Model):
         Args:
             preset: a name of `Encoder.presets`, the directory of an export, or
                 an address as "https://host/encoder/1": what lies there is
-                fetched once, and checked.
+                fetched once, and checked for damage.
 
         Returns:
             An encoder of the kind that was released.
@@ -193,6 +192,7 @@ class Encoder(GivesFeatures, LooksAtInputs, SavesTrainable, keras.Model):
             if initial_states is None
             else _frames.as_states(initial_states)
         )
+        mask = _frames.as_mask(clips, mask)
         sequence = self.scaled(
             _frames.as_features(clips, self.compute_dtype, self.pixels)
         )

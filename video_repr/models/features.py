@@ -1,5 +1,7 @@
 """What every encoder gives, however it computes it."""
 
+from video_repr.models import frames as _frames
+
 
 class GivesFeatures:
     """Mixin for encoders: a call, `encode_sequence` and `encode_states`.
@@ -25,18 +27,19 @@ class GivesFeatures:
         Args:
             clips: as for a call.
             mask: as for a call.
-            training: as for a call.
+            training: as for a call; that of the model around when None.
 
         Returns:
             The top layer's h, `[batch, time, feature_size]`.
         """
-        return self(clips, mask=mask, training=training, give="sequence")
+        return self._give("sequence", clips, mask=mask, training=training)
 
     def encode_states(self, clips, mask=None, training=None, **given):
         """The states after the last frame, which decoders start from.
 
-        In a functional model it comes before other calls of the encoder: Keras
-        counts a layer's outputs at its first.
+        In a functional model this must be the encoder's first call: Keras takes
+        all calls of a layer to have as many outputs as its first, and does not
+        find the others.
 
         Args:
             clips: as for a call.
@@ -48,7 +51,15 @@ class GivesFeatures:
             `[[h, c], ...]`, a pair a layer, lowest first, each `[batch,
             units]`.
         """
-        return self(clips, mask=mask, training=training, give="states", **given)
+        return self._give(
+            "states", clips, mask=mask, training=training, **given
+        )
+
+    def _give(self, what, clips, **given):
+        # Where `training` is given, also as None, Keras does not take that of
+        # the model around.
+        given = {k: value for k, value in given.items() if value is not None}
+        return self(clips, give=what, **given)
 
     def given(self, sequence, states, give):
         """What a call returns.
@@ -69,7 +80,7 @@ class GivesFeatures:
         return (output, *states) if self.return_state else output
 
     def compute_mask(self, clips, mask=None):
-        mask = mask if self.return_sequences else None
+        mask = _frames.as_mask(clips, mask) if self.return_sequences else None
         if self.return_state:
             return [mask, *([None, None] for _ in self.units)]
         return mask

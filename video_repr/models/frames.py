@@ -35,6 +35,20 @@ def as_features(frames, dtype, pixels=None):
     return ops.reshape(frames, (batch, time, count_features(frames.shape)))
 
 
+def as_mask(clips, mask):
+    """Which frames are read, `[batch, time]`; None for all.
+
+    Keras's `Masking` knows vectors: of pictures it has a mask of each row. A
+    frame is read if any of it is.
+    """
+    if mask is None:
+        # With states beside the clips Keras does not hand it over.
+        mask = getattr(clips, "_keras_mask", None)
+    if mask is None or len(mask.shape) == 2:
+        return mask
+    return ops.any(mask, axis=tuple(range(2, len(mask.shape))))
+
+
 def as_states(states):
     """The states of a stack of layers, `[[h, c], ...]`, if they can be read.
 

@@ -118,8 +118,9 @@ class VideoSeq2Seq(LooksAtInputs, LoadsCompiled, SavesTrainable, keras.Model):
                 )
             if not decoder.built:
                 decoder.build()
-        if self.encoder.pixels is None and self._is_logistic:
-            self.encoder.pixels = True
+        if self.encoder.pixels is None:
+            # Linear outputs are of any values, whatever the frames' shape.
+            self.encoder.pixels = self._is_logistic
         # An encoder from elsewhere comes with its weights.
         if not self.encoder.built:
             self.encoder.build((clips_shape[0], self.input_frames, features))
@@ -231,7 +232,7 @@ class VideoSeq2Seq(LooksAtInputs, LoadsCompiled, SavesTrainable, keras.Model):
     def make_variables(self):
         super().make_variables()
         own = BceSumPerFrame, HalfSsePerFrame
-        if not (
+        if type(self).compute_loss is not VideoSeq2Seq.compute_loss or not (
             self.built
             and self.compiled
             and isinstance(self.loss, dict)
