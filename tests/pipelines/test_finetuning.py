@@ -359,7 +359,7 @@ def test_ways_of_pretraining(dataset, tmp_path, capsys, monkeypatch):
         "--pretraining.training.no-jit-compile",
     ]
     # The others differ in their decoders alone.
-    some = ("none", "autoencoder", "conditional future predictor")
+    some = ("none", "autoencoder", "composite")
     decoders = {name: comparison.DECODERS[name] for name in some}
     monkeypatch.setattr(comparison, "DECODERS", decoders)
     # A mistake is told before the settings are written.
@@ -404,7 +404,7 @@ def test_ways_of_pretraining(dataset, tmp_path, capsys, monkeypatch):
         if name != "none"
     }
     assert branches["autoencoder"] == {"reconstruction"}
-    assert branches["conditional future predictor"] == {"future"}
+    assert branches["composite"] == {"reconstruction", "future"}
     # Again: nothing is trained or fitted, the same is said.
     before = capsys.readouterr().out
     assert cli.main(command) == 0
