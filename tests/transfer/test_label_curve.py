@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from video_repr import Encoder
 from video_repr import InputError
 from video_repr.errors import DivergedError
+from video_repr.transfer import label_curve
 from video_repr.transfer.cells import Cells
 from video_repr.transfer.config import SYSTEMS
 from video_repr.transfer.config import FinetuneConfig
@@ -133,17 +134,25 @@ def test_what_each_system_starts_from_and_sees(
     encoder, rng, tmp_path, monkeypatch
 ):
     train, test = make_videos(rng, 12), make_videos(rng, 30, first=12)
-    fits = []
+    fits, tested = [], []
 
     def fit(self, few, seed, weights=None):
         fits.append((self, few, weights))
         return fitted(self, few, seed, weights)
+
+    monkeypatch.setattr(
+        label_curve,
+        "accuracy",
+        lambda model, videos: tested.append(videos) or accuracy(model, videos),
+    )
 
     fitted = Finetuner.fit
     monkeypatch.setattr(Finetuner, "fit", fit)
     config = dataclasses.replace(FAST, updates=1)
     curve = LabelCurveConfig((2,), seeds=2, finetune=config)
     fit_cells(curve, train, test, encoder, tmp_path / "cells.jsonl")
+    assert len(tested) == len(fits) == 6
+    assert all(videos.ids == test.ids for videos in tested)
     first, second = fits[:3], fits[3:]
     for (of, few, none), (same, again, random), (_, shuffled, also) in (
         first,
