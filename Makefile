@@ -1,6 +1,6 @@
 # make demo       learn from bouncing digits, predict, show, export
-# make test       lint and tests, a quarter of an hour on two cores
-# make test-fast  for one who edits: the quick ones, in three minutes
+# make test       lint and tests, some twenty minutes on two cores
+# make test-fast  for one who edits: the quick ones
 # make test-hard  what only long runs show: thousands of damaged files, kills
 # make docs       the pages of docs/ and the reference, build/site/index.html
 # make clean      remove what these made, the virtual environment included

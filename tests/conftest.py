@@ -13,8 +13,8 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 import numpy as np
 import pytest
 
-# TensorFlow makes hundreds of thousands of objects where it traces. To look
-# through all of them every 700 takes a tenth of the suite's time.
+# TensorFlow makes hundreds of thousands of objects where it traces: they are
+# not looked through after every 700.
 gc.set_threshold(200_000, 50, 50)
 
 SHARED = pathlib.Path(__file__).parents[2] / "shared" / "data"

@@ -251,7 +251,9 @@ def empty_sums(path):
         (lambda path: shutil.rmtree(path / "variables"), "without variables/"),
     ],
 )
-@pytest.mark.parametrize("load", [SavedModelEncoder, load_encoder])
+@pytest.mark.parametrize(
+    "load", [SavedModelEncoder, load_encoder, Encoder.from_preset]
+)
 def test_damaged_exports(copy, load, damage, message):
     damage(copy)
     with pytest.raises(InputError, match=message) as refused:
@@ -277,7 +279,9 @@ def test_only_an_export_is_replaced(exported, copy, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("load", [SavedModelEncoder, load_encoder])
+@pytest.mark.parametrize(
+    "load", [SavedModelEncoder, load_encoder, Encoder.from_preset]
+)
 def test_an_export_that_a_kill_left_aside(copy, load):
     """It is put back by whoever reads it, and no other takes its version."""
     home = copy.parent

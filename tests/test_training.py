@@ -78,7 +78,8 @@ def test_killed_and_resumed_ends_as_if_it_had_not_been(
     config = whole.config()
     if jit_compile:
         training = dataclasses.replace(config.training, jit_compile=True)
-        config = dataclasses.replace(config, training=training)
+        model = dataclasses.replace(config.model, units=(8, 8))
+        config = dataclasses.replace(config, training=training, model=model)
         whole = pretrain(config, tmp_path / "whole")
     (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
     command = [sys.executable, "-c", TRAIN, tmp_path / "config.json"]

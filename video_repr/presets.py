@@ -17,6 +17,7 @@ import keras
 from video_repr import artefact
 from video_repr.errors import InputError
 from video_repr.errors import extra
+from video_repr.files import restore
 from video_repr.files import whole_directory
 from video_repr.files import within
 
@@ -74,6 +75,8 @@ def locate(preset):
     if "://" in preset:
         return _fetched(preset.rstrip("/"))
     path = pathlib.Path(preset)
+    # One that was being replaced when its process was killed.
+    restore(path, artefact.EXPORT)
     if artefact.is_export(path):
         return path
     known = released()
@@ -89,20 +92,29 @@ def locate(preset):
     )
 
 
-def load(directory):
-    """The encoder of an export, of whatever kind it is.
+def load(file, kind):
+    """What is in an encoder's .keras file.
+
+    Args:
+        file: its path.
+        kind: class that it must be of.
 
     Raises:
-        InputError: if it is broken or altered.
+        InputError: if it is broken, or something else.
     """
-    artefact.check(directory)
     try:
-        return keras.models.load_model(directory / "encoder.keras")
+        found = keras.models.load_model(file)
     except Exception as error:
         # Keras has no type of its own for what a broken archive raises.
         raise InputError(
-            f"Expected an encoder of Keras in {directory}. Received: {error}"
+            "Expected a run, an export or an encoder's .keras file. Received: "
+            f"{str(file)!r}: {error}"
         ) from error
+    if not isinstance(found, kind):
+        raise InputError(
+            f"Expected an encoder in {file}. Received: a {type(found).__name__}"
+        )
+    return found
 
 
 def _fetched(address):

@@ -104,16 +104,20 @@ def kind(request):
 
 
 # All that the others have, each at least once.
-some = pytest.mark.parametrize(
+SOME = {
+    "autoencoder",
+    "composite_conditional_future",
+    "copy_first_step",
+    "linear",
+    "random",
+    "rectified",
+    "two_layers",
+}
+some_first = pytest.mark.parametrize(
     "kind",
     [
-        "autoencoder",
-        "composite_conditional_future",
-        "copy_first_step",
-        "linear",
-        "random",
-        "rectified",
-        "two_layers",
+        kind if kind in SOME else pytest.param(kind, marks=pytest.mark.hard)
+        for kind in MODELS
     ],
 )
 
@@ -174,7 +178,7 @@ def test_serialise(kind, clips):
     assert_equal_outputs(again(clips), model(clips))
 
 
-@some
+@some_first
 def test_checkpoint(kind, clips, trained, tmp_path):
     model = trained(kind)
     model.save(tmp_path / "model.keras")
@@ -211,7 +215,7 @@ def test_checkpoint_goes_on_in_a_fresh_process(clips, tmp_path, fresh_process):
         np.testing.assert_array_equal(ours, theirs)
 
 
-@some
+@some_first
 def test_saved_model(kind, clips, trained, tmp_path):
     model = trained(kind)
     model.export(
@@ -318,8 +322,17 @@ def test_mixed_precision(kind, clips, policy):
     assert_equal_outputs(outputs, build(kind)(clips), atol=0.05)
 
 
-def test_mixed_precision_learns(clips, policy):
-    model = build("conditional_future", jit_compile=policy.endswith("bfloat16"))
+@pytest.mark.parametrize(
+    ("policy", "jit_compile"),
+    [
+        ("mixed_bfloat16", True),
+        ("mixed_float16", False),
+        pytest.param("mixed_float16", True, marks=pytest.mark.hard),
+    ],
+    indirect=["policy"],
+)
+def test_mixed_precision_learns(clips, policy, jit_compile):
+    model = build("conditional_future", jit_compile=jit_compile)
     losses = fit(model, clips, epochs=20).history["loss"]
     assert np.isfinite(losses).all()
     assert losses[-1] < losses[0]

@@ -345,7 +345,24 @@ def test_datasets_that_are_refused(dataset, tmp_path, rng):
         load_videos(imported(tmp_path, "moved", moved))
 
 
-def test_ways_of_pretraining(dataset, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    "some",
+    [
+        # The others differ in their decoders alone.
+        ("none", "autoencoder", "composite"),
+        pytest.param(
+            (
+                "none",
+                "autoencoder",
+                "conditional future predictor",
+                "composite",
+            ),
+            marks=pytest.mark.hard,
+        ),
+    ],
+    ids=len,
+)
+def test_ways_of_pretraining(dataset, tmp_path, capsys, monkeypatch, some):
     command = [
         *("compare-pretraining", "--dataset", str(dataset)),
         *("--run", str(tmp_path / "all"), "--per-class", "1", "--seeds", "2"),
@@ -358,8 +375,6 @@ def test_ways_of_pretraining(dataset, tmp_path, capsys, monkeypatch):
         *("--pretraining.training.batch-size", "4"),
         "--pretraining.training.no-jit-compile",
     ]
-    # The others differ in their decoders alone.
-    some = ("none", "autoencoder", "composite")
     decoders = {name: comparison.DECODERS[name] for name in some}
     monkeypatch.setattr(comparison, "DECODERS", decoders)
     # A mistake is told before the settings are written.
@@ -405,10 +420,14 @@ def test_ways_of_pretraining(dataset, tmp_path, capsys, monkeypatch):
     }
     assert branches["autoencoder"] == {"reconstruction"}
     assert branches["composite"] == {"reconstruction", "future"}
+    assert branches.get("conditional future predictor", {"future"}) == {
+        "future"
+    }
     # Again: nothing is trained or fitted, the same is said.
     before = capsys.readouterr().out
     assert cli.main(command) == 0
     after = capsys.readouterr().out
     assert "seed 0" in before
     assert "seed 0" not in after
-    assert before.splitlines()[-5:] == after.splitlines()[-5:]
+    table = len(decoders) + 2
+    assert before.splitlines()[-table:] == after.splitlines()[-table:]

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 
+from video_repr import artefact
 from video_repr import inputs
 from video_repr import presets
-from video_repr.errors import InputError
 from video_repr.layers import PeepholeLSTM
 from video_repr.layers.trainable import SavesTrainable
 from video_repr.layers.trainable import hand_down
@@ -148,13 +148,9 @@ class Encoder(GivesFeatures, LooksAtInputs, SavesTrainable, keras.Model):
         Raises:
             InputError: if there is none, or it is broken or altered.
         """
-        found = presets.load(presets.locate(preset))
-        if not isinstance(found, cls):
-            raise InputError(
-                f"Expected {cls.__name__}. Received: {preset!r}, "
-                f"{type(found).__name__}"
-            )
-        return found
+        directory = presets.locate(preset)
+        artefact.check(directory)
+        return presets.load(directory / "encoder.keras", cls)
 
     def build(self, clips_shape, initial_states_shape=None):
         self.features = features = _frames.count_features(clips_shape)

@@ -4,10 +4,10 @@ import hashlib
 import json
 import pathlib
 
-import keras
 import numpy as np
 
 from video_repr import artefact
+from video_repr import presets
 from video_repr.errors import InputError
 from video_repr.files import restore
 from video_repr.models import Encoder
@@ -34,25 +34,10 @@ def load_encoder(path):
             f"{str(path)!r}, which does not exist"
         )
     if artefact.is_export(path):
-        artefact.check(path)
-        file = path / "encoder.keras"
-    elif path.is_dir():
+        return Encoder.from_preset(path)
+    if path.is_dir():
         return Run(path).model().encoder
-    else:
-        file = path
-    try:
-        found = keras.models.load_model(file)
-    except Exception as error:
-        # Keras has no type of its own for what a broken archive raises.
-        raise InputError(
-            "Expected a run, an export or an encoder's .keras file. Received: "
-            f"{str(path)!r}: {error}"
-        ) from error
-    if not isinstance(found, Encoder):
-        raise InputError(
-            f"Expected an encoder in {file}. Received: a {type(found).__name__}"
-        )
-    return found
+    return presets.load(path, Encoder)
 
 
 def weights_sum(encoder):
