@@ -21,6 +21,7 @@ from apache_beam.utils import retry
 from kills import Killed
 from kills import Steps
 from kills import before
+from moto.s3.responses import S3Response
 from moto.server import ThreadedMotoServer
 
 from pipelines import lock
@@ -44,8 +45,17 @@ def bucket(monkeypatch):
     server.start()
     host, port = server.get_host_and_port()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    client = boto3.client("s3")
+    # A server that does not answer is asked again before minutes are gone.
+    client = boto3.client("s3", config=botocore.client.Config(read_timeout=10))
     client.create_bucket(Bucket="films")
+    # Amazon looks at a condition and writes in one step, moto in two.
+    put, one_by_one = S3Response.put_object, threading.Lock()
+
+    def put_object(response):
+        with one_by_one:
+            return put(response)
+
+    monkeypatch.setattr(S3Response, "put_object", put_object)
     # Of what dies in a test Beam would try again for minutes.
     monkeypatch.setattr(retry.Clock, "sleep", lambda *_: None)
     # Beam makes one for each of its calls, which takes most of the time.
@@ -251,8 +261,18 @@ def test_a_lock_of_a_bucket(bucket, soon, monkeypatch, conditional):
         monkeypatch.setattr(lock, "_CONDITIONAL", {})
     leases = [lock._Lease(OUT, ()) for _ in range(6)]
     taken, refused = [], []
+    together = threading.Barrier(3)
 
     def take(lease):
+        read = lease._object.read
+
+        def first():
+            lease._object.read = read
+            found = read()
+            together.wait()
+            return found
+
+        lease._object.read = first
         try:
             lease.take()
             taken.append(lease)
