@@ -232,6 +232,56 @@ class Clips:
             )
 
 
+@dataclasses.dataclass(frozen=True)
+class PaddedClips(Clips):
+    """What clips have to be that may come with their mask.
+
+    That is a dict of "clips" and "mask"; what follows the last frame of a clip
+    must be as its frames are.
+    """
+
+    _dict = 'a dict of "clips" and "mask"'
+
+    def check(self, clips):
+        if isinstance(clips, dict):
+            clips, mask = self._of(clips)
+            clips, mask = np.asarray(clips), np.asarray(mask)
+            self._check_mask(mask, clips.shape)
+        super().check(clips)
+
+    def check_spec(self, spec):
+        if not isinstance(spec, dict):
+            return super().check_spec(spec)
+        spec, mask = self._of(spec)
+        unknown = super().check_spec(spec)
+        self._check_mask(mask, tuple(spec.shape))
+        return unknown
+
+    def check_in_graph(self, clips):
+        if isinstance(clips, dict):
+            clips, _ = self._of(clips)
+        super().check_in_graph(clips)
+
+    def _of(self, clips):
+        if set(clips) != {"clips", "mask"}:
+            raise InputError(
+                f"Expected clips, or {self._dict}. Received: a dict of "
+                + (", ".join(map(repr, clips)) or "nothing")
+            )
+        return clips["clips"], clips["mask"]
+
+    def _check_mask(self, mask, shape):
+        of_clips = tf.TensorShape(shape[:2])
+        if mask.dtype.name != "bool" or not of_clips.is_compatible_with(
+            mask.shape
+        ):
+            raise InputError(
+                f"Expected a mask of dtype bool, [clips, time], {of_clips}. "
+                f"Received: dtype {mask.dtype.name}, shape "
+                f"{tf.TensorShape(mask.shape)}"
+            )
+
+
 def are_pixels(pixels, shape):
     """Whether clips of a shape are pixels, if nobody has said so.
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 from record_data import clip_of
 from record_data import write_dataset
 
+from video_repr import ActionClassifier
 from video_repr import Decoder
 from video_repr import Encoder
 from video_repr import VideoSeq2Seq
@@ -15,6 +16,7 @@ from video_repr.data import features as fields
 from video_repr.data.dataset import load
 from video_repr.data.features import Features
 from video_repr.errors import InputError
+from video_repr.models.classifier import clip_probabilities
 
 
 @pytest.fixture
@@ -97,6 +99,131 @@ def test_windows(percepts):
     assert len(windows) == len(expected) == 1 + 2 + 3 + 4
     for window in expected:
         assert any(np.array_equal(window, got) for got in windows)
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize(("length", "stride"), [(None, None), (4, 2), (12, 5)])
+def test_padded_clips(percepts, length, stride, shuffle):
+    """Records of 3, 5, 7 and 9 frames."""
+    path, clips = percepts
+    batches = ClipDataset(path).clips(
+        "train",
+        clip_length=length,
+        stride=stride,
+        batch=2,
+        shuffle=shuffle,
+        pad=True,
+    )
+    length = length or 9
+    got = [
+        (tuple(values), mask.tolist())
+        for batch in numpy_of(batches)
+        for values, mask in zip(
+            batch["clips"].reshape(-1, length * 8), batch["mask"], strict=True
+        )
+    ]
+    expected = []
+    for clip in clips:
+        last = max(0, len(clip.values) - length)
+        for start in range(0, last + 1, stride or length):
+            window = clip.values[start : start + length]
+            there = np.arange(length) < len(window)
+            padded = np.zeros((length, 8), np.float32)
+            padded[there] = window
+            expected.append((tuple(padded.ravel()), there.tolist()))
+    assert len(expected) in (4, 7)
+    if shuffle:
+        # In full batches.
+        assert set(map(str, got)) <= set(map(str, expected))
+        assert len(got) == len(expected) // 2 * 2
+        assert len(set(map(str, got))) == len(got)
+    else:
+        assert got == expected
+
+
+def test_padded_pixels_with_labels(films):
+    path, clips = films
+    dataset = ClipDataset(path).clips(
+        "train", clip_length=7, labels=True, pad=True
+    )
+    for clip, label in numpy_of(dataset):
+        assert clip["clips"].dtype == np.uint8
+        assert clip["clips"].shape == (7, 4, 6, 3)
+        assert clip["mask"].tolist() == [True] * 5 + [False] * 2
+        assert not clip["clips"][5:].any()
+        (name,) = [
+            c.label for c in clips if (c.values == clip["clips"][:5]).all()
+        ]
+        assert "ab"[label] == name
+    with pytest.raises(InputError, match="either pad or skip_shorter"):
+        ClipDataset(path).clips("train", pad=True, skip_shorter=True)
+
+
+def test_a_classifier_trains_on_padded_records(percepts):
+    """And reads each record to its own end."""
+    path, clips = percepts
+    batches = ClipDataset(path).clips("train", batch=4, pad=True)
+    labels = np.array([0, 1, 0, 1])
+    model = ActionClassifier(Encoder((4,)), 2)
+    model.compile(keras.optimizers.SGD(0.1), jit_compile=False)
+    pairs = batches.map(lambda padded: (padded, labels))
+    losses = model.fit(pairs, epochs=3, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    (arrays,) = numpy_of(batches)
+    logits = model(arrays)
+    found = model.predict(batches, verbose=0)
+    total = 0.0
+    for i, clip in enumerate(clips):
+        alone = model(clip.values[None])
+        np.testing.assert_allclose(
+            logits[i, : len(clip.values)], alone[0], atol=1e-5
+        )
+        np.testing.assert_allclose(
+            found[i], clip_probabilities(alone)[0], atol=1e-5
+        )
+        total += float(model.loss(labels[i : i + 1], alone))
+        np.testing.assert_allclose(
+            model.encoder(arrays)[i],
+            model.encoder(clip.values[None])[0],
+            atol=1e-5,
+        )
+    np.testing.assert_allclose(
+        model.evaluate(arrays, labels, verbose=0),
+        [total / 4, (found.argmax(axis=1) == labels).mean()],
+        rtol=1e-5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("padded", "message"),
+    [
+        ({"clips": 0}, "a dict of 'clips'"),
+        (
+            {"clips": 0, "mask": 0.0},
+            r"dtype bool, .* \(2, 3\). Received: dtype",
+        ),
+        ({"clips": 0, "mask": True}, r"\(2, 3\). Received: dtype bool, shape"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["arrays", "dataset"])
+def test_masks_that_are_none(padded, message, kind):
+    values = {
+        "clips": np.zeros((2, 3, 8), np.float32),
+        "mask": np.full((2, 4), padded.get("mask")),
+    }
+    if padded.get("mask") == 0.0:
+        values["mask"] = values["mask"][:, :3]
+    data = {name: values[name] for name in padded}
+    model = ActionClassifier(Encoder((4,)), 2)
+    model.compile("sgd", jit_compile=False)
+    labels = np.array([0, 1])
+    if kind == "dataset":
+        pairs = tf.data.Dataset.from_tensors((data, labels))
+        with pytest.raises(InputError, match=message):
+            model.fit(pairs, verbose=0)
+    else:
+        with pytest.raises(InputError, match=message):
+            model.fit(data, labels, verbose=0)
 
 
 def test_the_same_order_again(films):

@@ -22,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from video_repr.data import records
+from video_repr.data.cut import Cut
 from video_repr.data.info import read_features
 from video_repr.data.info import read_info
 from video_repr.data.shuffled import Shuffled
@@ -164,6 +165,7 @@ class ClipDataset:
         seed=0,
         labels=False,
         skip_shorter=False,
+        pad=False,
         start=0,
     ):
         """Clips of one length, cut from the records of a split.
@@ -171,7 +173,8 @@ class ClipDataset:
         Args:
             split: "train", "validation" or "test".
             clip_length: frames of a clip; the records' own length, if they
-                are equally long, when None.
+                are equally long, when None. With `pad` None is the longest
+                record's.
             stride: frames between the starts of a record's clips;
                 `clip_length` when None.
             batch: clips in a batch; None gives them one by one. Batches are
@@ -183,13 +186,17 @@ class ClipDataset:
             labels: whether to give pairs of clip and class index.
             skip_shorter: whether records that are shorter than `clip_length`
                 are left out rather than refused.
+            pad: whether they are padded rather than refused: zeros follow
+                their last frame, and each clip comes with its mask.
             start: number of clips of shuffled epochs, one after another, to
                 leave out at the beginning. None of them is decoded.
 
         Returns:
             A `tf.data.Dataset` of `[clip_length, *frame_shape]`, or of
             `[batch, clip_length, *frame_shape]`: uint8 pixels or float32
-            percepts.
+            percepts. With `pad` of dicts of those as "clips" and of which
+            frames are of the video as "mask", bool `[(batch,)
+            clip_length]`, which `Encoder` and `ActionClassifier` read.
 
         Raises:
             InputError: if records are shorter than the clips, have no labels,
@@ -197,12 +204,17 @@ class ClipDataset:
         """
         frames = self.split(split)["frames"]
         shortest, longest = frames["min"], frames["max"]
+        if pad and skip_shorter:
+            raise InputError(
+                "Expected either pad or skip_shorter. Received: both"
+            )
         if clip_length is None:
-            clip_length = shortest
-            if shortest != longest:
+            clip_length = longest if pad else shortest
+            if not pad and shortest != longest:
                 raise InputError(
                     f"Expected a clip_length, for records of {self.path} have "
-                    f"{shortest} to {longest} frames. Received: None"
+                    f"{shortest} to {longest} frames, or pad=True. Received: "
+                    "None"
                 )
         stride = stride or clip_length
         for name, value in (("clip_length", clip_length), ("stride", stride)):
@@ -210,11 +222,12 @@ class ClipDataset:
                 raise InputError(
                     f"Expected {name} of at least 1. Received: {value}"
                 )
-        if clip_length > (longest if skip_shorter else shortest):
+        if not pad and clip_length > (longest if skip_shorter else shortest):
             raise InputError(
                 f"Expected a clip_length of at most {shortest}, the frames of "
-                f"the shortest {split} record of {self.path}, or of at most "
-                f"{longest} with skip_shorter=True. Received: {clip_length}"
+                f"the shortest {split} record of {self.path}, of at most "
+                f"{longest} with skip_shorter=True, or any with pad=True. "
+                f"Received: {clip_length}"
             )
         if labels and not self.labels:
             raise InputError(
@@ -227,41 +240,23 @@ class ClipDataset:
                 f"Received: {start}"
             )
 
-        def windows(frames):
-            return np.maximum(0, (frames - clip_length) // stride + 1)
-
-        def first(example):
-            shape = (clip_length, *self.features.frame_shape)
-            clip = tf.ensure_shape(example["clip"][:clip_length], shape)
-            return clip, example["label"]
-
-        def all_of(example):
-            clip, frame_shape = example["clip"], self.features.frame_shape
-            shape = (clip_length, *frame_shape)
-
-            def window(start):
-                cut = clip[start : start + clip_length]
-                return tf.ensure_shape(cut, shape), example["label"]
-
-            last = tf.shape(clip, tf.int64)[0] - clip_length
-            return tf.data.Dataset.range(0, last + 1, stride).map(window)
-
-        single = windows(shortest) == windows(longest) == 1
+        cut = Cut(clip_length, stride, self.features.frame_shape, pad)
+        single = cut.count(shortest) == cut.count(longest) == 1
         if shuffle:
-            shuffled = Shuffled.of(self, split, windows, seed, start)
+            shuffled = Shuffled.of(self, split, cut.count, seed, start)
             if batch is not None and len(shuffled) < batch:
                 raise InputError(
                     f"Expected at least {batch} {split} clips for a batch of "
                     f"{self.path}. Received: {len(shuffled)}"
                 )
         if shuffle and not single:
-            clips = shuffled.windows(clip_length, stride)
+            clips = shuffled.windows(cut)
         else:
             examples = shuffled.examples() if shuffle else self.examples(split)
             clips = (
-                examples.map(first, tf.data.AUTOTUNE, deterministic=True)
+                examples.map(cut.first, tf.data.AUTOTUNE, deterministic=True)
                 if single
-                else examples.flat_map(all_of)
+                else examples.flat_map(cut.all)
             )
         if not labels:
             clips = clips.map(lambda clip, _: clip)

@@ -83,12 +83,11 @@ class Shuffled:
             )
         )
 
-    def windows(self, length, stride):
+    def windows(self, cut):
         """The windows.
 
         Args:
-            length: frames of a window.
-            stride: frames between the starts of a record's windows.
+            cut: how clips are cut from records, `Cut`.
 
         Returns:
             A `tf.data.Dataset` of pairs of clip and class index. Each time
@@ -102,17 +101,18 @@ class Shuffled:
 
         def decode(texts, rows, windows):
             frames, lengths, labels = features.parse_together(texts)
-            firsts = tf.gather(tf.cumsum(lengths, exclusive=True), rows)
-            return frames, firsts + windows * stride, tf.gather(labels, rows)
+            ends = tf.cumsum(lengths)
+            starts = tf.gather(ends - lengths, rows) + windows * cut.stride
+            return (
+                frames,
+                starts,
+                tf.gather(ends, rows),
+                tf.gather(labels, rows),
+            )
 
-        def cut(frames, firsts, labels):
-            def window(first, label):
-                clip = frames[first : first + length]
-                shape = (length, *features.frame_shape)
-                return tf.ensure_shape(clip, shape), label
-
-            return tf.data.Dataset.from_tensor_slices((firsts, labels)).map(
-                window
+        def clips(frames, *places):
+            return tf.data.Dataset.from_tensor_slices(places).map(
+                lambda start, end, label: (cut.clip(frames, start, end), label)
             )
 
         blocks = self._epochs()
@@ -124,7 +124,7 @@ class Shuffled:
             )
             .map(decode, _BLOCKS, deterministic=True)
             .prefetch(1)
-            .flat_map(cut)
+            .flat_map(clips)
         )
 
     def _epochs(self):

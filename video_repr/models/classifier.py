@@ -13,11 +13,12 @@ from video_repr.losses import CrossEntropySumOverSteps
 from video_repr.models import frames as _frames
 from video_repr.models.compiled import LoadsCompiled
 from video_repr.models.entrances import LooksAtInputs
+from video_repr.models.entrances import ReadsPadded
 
 
 @keras.saving.register_keras_serializable(package="video_repr")
 class ActionClassifier(
-    LooksAtInputs, LoadsCompiled, SavesTrainable, keras.Model
+    ReadsPadded, LooksAtInputs, LoadsCompiled, SavesTrainable, keras.Model
 ):
     """Says of every step of a clip which action it shows.
 
@@ -48,10 +49,11 @@ class ActionClassifier(
 
     Call arguments:
         clips: `[batch, time, ...]`, as the encoder reads them.
-        mask: `[batch, time]`, the frames that are read; all when None. Around
-            the classifier `keras.layers.Masking` in a functional model makes
-            one; others count neither in `CrossEntropySumOverSteps` nor in
-            `ClipAccuracy`.
+        mask: `[batch, time]`, the frames that are read; all when None. Others
+            count neither in `CrossEntropySumOverSteps` nor in `ClipAccuracy`.
+            `fit`, `evaluate` and `predict` take clips with their mask as a
+            dict of "clips" and "mask", as `ClipDataset.clips(pad=True)` gives
+            them; in a functional model `keras.layers.Masking` makes one.
         training: whether dropout is active.
 
     Returns:
@@ -141,7 +143,7 @@ class ActionClassifier(
 
     def expected(self, method):
         # An encoder from elsewhere looks at what it reads.
-        clips = inputs.Clips(getattr(self.encoder, "pixels", False))
+        clips = inputs.PaddedClips(getattr(self.encoder, "pixels", False))
         if method == "predict":
             return clips, None, None
         # Another loss has targets of its own.

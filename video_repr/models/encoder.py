@@ -11,6 +11,7 @@ from video_repr.layers.trainable import SavesTrainable
 from video_repr.layers.trainable import hand_down
 from video_repr.models import frames as _frames
 from video_repr.models.entrances import LooksAtInputs
+from video_repr.models.entrances import ReadsPadded
 from video_repr.models.features import GivesFeatures
 
 
@@ -25,7 +26,9 @@ class _Presets:
 
 
 @keras.saving.register_keras_serializable(package="video_repr")
-class Encoder(GivesFeatures, LooksAtInputs, SavesTrainable, keras.Model):
+class Encoder(
+    ReadsPadded, GivesFeatures, LooksAtInputs, SavesTrainable, keras.Model
+):
     """A stack of peephole LSTMs that reads a clip into its state.
 
     This is what is learned without labels and taken to other tasks (paper,
@@ -220,7 +223,7 @@ class Encoder(GivesFeatures, LooksAtInputs, SavesTrainable, keras.Model):
 
     def expected(self, method):
         features = self.features if self.built else None
-        return inputs.Clips(self.pixels, features=features), None, None
+        return inputs.PaddedClips(self.pixels, features=features), None, None
 
     @property
     def is_scaled(self):

@@ -130,8 +130,22 @@ class LooksAtInputs:
             given["x"] = batch.of_generator(x)
         elif isinstance(x, keras.utils.PyDataset):
             given["x"] = _LookedAt(x, batch)
-        elif isinstance(x, list | tuple) or hasattr(x, "__array__"):
+        elif isinstance(x, list | tuple | dict) or hasattr(x, "__array__"):
             batch.check(x, given.get("y"), given.get("sample_weight"))
+
+
+class ReadsPadded:
+    """Mixin for models that take clips with their mask as one thing.
+
+    A dict of "clips" and "mask", as `ClipDataset.clips(pad=True)` has them,
+    wherever clips are: Keras hands the data of `fit` over as they are.
+    """
+
+    def __call__(self, clips, *args, **kwargs):
+        if isinstance(clips, dict):
+            mask = tf.cast(clips["mask"], tf.bool)
+            return super().__call__(clips["clips"], *args, mask=mask, **kwargs)
+        return super().__call__(clips, *args, **kwargs)
 
 
 class _Batch:
