@@ -1,13 +1,17 @@
 """What every encoder gives, called alike."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
 
 from video_repr import ActionClassifier
 from video_repr import CrossEntropySumOverSteps
+from video_repr import Decoder
 from video_repr import Encoder
 from video_repr import SavedModelEncoder
+from video_repr import VideoSeq2Seq
 from video_repr import export_encoder
 
 pytestmark = pytest.mark.slow
@@ -137,6 +141,17 @@ def test_padded_clips_are_read_to_their_ends(clips):
         )
 
 
+def test_a_mask_goes_on_with_a_sequence_and_nothing_else(clips):
+    together, mask = padded(clips)
+    for options in ({}, {"return_sequences": True}, {"return_state": True}):
+        encoder = make(**options)
+        sequence = encoder.encode_sequence(together, mask=mask)
+        np.testing.assert_array_equal(sequence._keras_mask, mask)
+        states = encoder.encode_states(together, mask=mask)
+        for given in (*keras.tree.flatten(states), make()(together, mask=mask)):
+            assert getattr(given, "_keras_mask", None) is None
+
+
 def test_a_classifier_counts_the_frames_of_padded_clips(clips):
     model = ActionClassifier(make(), 3)
     model.build(clips.shape)
@@ -220,12 +235,62 @@ def test_an_export_reads_whole_clips(export, clips):
         SavedModelEncoder(export)(clips, mask=np.ones((3, TIME), bool))
 
 
-def test_arguments_are_mirrored():
-    encoder = Encoder((4, 5), dropout=0.1, return_state=True)
-    assert encoder.dropout == 0.1
-    assert encoder.return_state
-    model = ActionClassifier(encoder, 3, dropout=0.25, dtype="mixed_bfloat16")
-    assert model.dropout == 0.25
-    assert model.get_config()["dropout"] == 0.25
-    for layer in (model.readout, model.dropping):
-        assert layer.compute_dtype == "bfloat16"
+def made():
+    """One of each, of arguments that are not the defaults."""
+    given = {
+        "units": (4, 5),
+        "return_sequences": True,
+        "return_state": True,
+        "dropout": 0.1,
+        "input_dropout": 0.2,
+        "recurrent_dropout": 0.3,
+        "forget_bias": 1.5,
+        "offset": 0.5,
+        "scale": 2.0,
+        "pixels": False,
+    }
+    encoder = Encoder(**given, dtype="mixed_bfloat16")
+    yield encoder, given
+    given = {
+        "units": (4, 5),
+        "output_dim": 9,
+        "conditional": True,
+        "output": "linear",
+        "first_step": "copy",
+        "scheduled_sampling": 0.25,
+        "dropout": 0.1,
+        "forget_bias": 1.0,
+        "output_bias": -1.0,
+        "seed": 3,
+    }
+    decoder = Decoder(**given, dtype="mixed_bfloat16")
+    yield decoder, given
+    given = {
+        "encoder": encoder,
+        "decoders": {"future": decoder},
+        "input_frames": 3,
+        "future_frames": 2,
+    }
+    yield VideoSeq2Seq(**given, dtype="mixed_bfloat16"), given
+    given = {
+        "encoder": encoder,
+        "classes": 3,
+        "dropout": 0.25,
+        "block": 5,
+        "stride": 2,
+        "seed": 3,
+    }
+    yield ActionClassifier(**given, dtype="mixed_bfloat16"), given
+
+
+def test_arguments_are_mirrored_and_the_dtype_is_handed_down():
+    for layer, given in made():
+        parameters = inspect.signature(type(layer).__init__).parameters
+        assert set(given) == set(parameters) - {"self", "kwargs"}
+        for name, value in given.items():
+            assert getattr(layer, name) == value, (layer, name)
+        config = layer.get_config()
+        for name in set(given) - {"encoder", "decoders", "units"}:
+            assert config[name] == given[name], (layer, name)
+        for inner in layer._flatten_layers():
+            assert inner.dtype_policy.name == "mixed_bfloat16", inner.path

@@ -62,7 +62,7 @@ def expected_outputs(model, clips, branch, truth=None):
             "logistic": oracle.sigmoid,
             "linear": lambda y: y,
             "rectified": lambda y: np.maximum(y, 0),
-        }[decoder.output_kind],
+        }[decoder.output],
     )
 
 

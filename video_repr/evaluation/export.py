@@ -84,7 +84,7 @@ class Exported:
             pathlib.Path(directory) / "encoder.keras"
         )
         self.decoders = {
-            "future": types.SimpleNamespace(output_kind=config.output)
+            "future": types.SimpleNamespace(output=config.output)
         }
 
     def targets(self, clips):
@@ -98,7 +98,7 @@ class Exported:
             steps=tf.constant(self._future_frames),
             **signatures["states"](clips=clips),
         )["frames"]
-        if self.decoders["future"].output_kind != "logistic":
+        if self.decoders["future"].output != "logistic":
             return {"future": self.encoder.scaled(frames)}
         # Their logits are not exported. In float32 a probability is 0 or 1
         # where a logit would still tell how sure: cut off, it costs a pixel

@@ -47,7 +47,7 @@ class Evaluator:
     def __init__(self, model, mean_frame, only=None):
         self._model, self._only = model, only
         self._logistic = {
-            branch: decoder.output_kind == "logistic"
+            branch: decoder.output == "logistic"
             for branch, decoder in model.decoders.items()
         }
         self._of_baselines = (

@@ -89,7 +89,7 @@ class Decoder(SavesTrainable, SavesRandomState, keras.layers.Layer):
         self.units = _frames.check_layers(units)
         self.output_dim = output_dim
         self.conditional = conditional
-        self.output_kind = output
+        self._output = output
         self.first_step = first_step
         if isinstance(scheduled_sampling, dict):
             scheduled_sampling = keras.optimizers.schedules.deserialize(
@@ -134,6 +134,11 @@ class Decoder(SavesTrainable, SavesRandomState, keras.layers.Layer):
             self.seed_generator = keras.random.SeedGenerator(seed)
 
     @property
+    def output(self):
+        """The argument, where Keras has a layer's symbolic output."""
+        return self._output
+
+    @property
     def _samples(self):
         return self.conditional and (
             callable(self.scheduled_sampling) or self.scheduled_sampling > 0
@@ -172,7 +177,7 @@ class Decoder(SavesTrainable, SavesRandomState, keras.layers.Layer):
                 f"shape {None if truth is None else tuple(truth.shape)}"
             )
         truth = _frames.as_features(
-            truth, self.compute_dtype, pixels=self.output_kind == "logistic"
+            truth, self.compute_dtype, pixels=self.output == "logistic"
         )
         previous = self._previous(truth)
         if not self._samples:
@@ -183,7 +188,7 @@ class Decoder(SavesTrainable, SavesRandomState, keras.layers.Layer):
 
     def to_frames(self, outputs):
         """Frames from what `call` returns."""
-        if self.output_kind == "logistic":
+        if self.output == "logistic":
             return ops.sigmoid(outputs)
         return outputs
 
@@ -343,7 +348,7 @@ class Decoder(SavesTrainable, SavesRandomState, keras.layers.Layer):
         return self._rectify(self.readout(h))
 
     def _rectify(self, values):
-        if self.output_kind == "rectified":
+        if self.output == "rectified":
             return ops.relu(values)
         return values
 
@@ -356,7 +361,7 @@ class Decoder(SavesTrainable, SavesRandomState, keras.layers.Layer):
             "units": list(self.units),
             "output_dim": self.output_dim,
             "conditional": self.conditional,
-            "output": self.output_kind,
+            "output": self.output,
             "first_step": self.first_step,
             "scheduled_sampling": sampling,
             "dropout": self.dropout,

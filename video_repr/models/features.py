@@ -1,6 +1,5 @@
 """What every encoder gives, however it computes it."""
 
-from video_repr.models import frames as _frames
 
 
 class GivesFeatures:
@@ -80,10 +79,9 @@ class GivesFeatures:
         return (output, *states) if self.return_state else output
 
     def compute_mask(self, clips, mask=None):
-        mask = _frames.as_mask(clips, mask) if self.return_sequences else None
-        if self.return_state:
-            return [mask, *([None, None] for _ in self.units)]
-        return mask
+        # Keras asks without `give`. The top layer has put its mask on the
+        # sequence, and states have none.
+        return None
 
     def get_config(self):
         return {

@@ -110,7 +110,7 @@ class VideoSeq2Seq(LooksAtInputs, LoadsCompiled, SavesTrainable, keras.Model):
                     f"{decoder.output_dim} values. Received: clips of shape "
                     f"{tuple(clips_shape)}, {features} values a frame"
                 )
-            if self.encoder.is_scaled and decoder.output_kind == "logistic":
+            if self.encoder.is_scaled and decoder.output == "logistic":
                 raise ValueError(
                     "Expected linear or rectified outputs of a model whose "
                     "encoder scales its frames. Received: a logistic "
@@ -204,7 +204,7 @@ class VideoSeq2Seq(LooksAtInputs, LoadsCompiled, SavesTrainable, keras.Model):
         if loss is None:
             loss = {
                 branch: BceSumPerFrame()
-                if decoder.output_kind == "logistic"
+                if decoder.output == "logistic"
                 else HalfSsePerFrame()
                 for branch, decoder in self.decoders.items()
             }
@@ -302,7 +302,7 @@ class VideoSeq2Seq(LooksAtInputs, LoadsCompiled, SavesTrainable, keras.Model):
         targets = inputs.Targets(
             {
                 branch: inputs.Clips(
-                    decoder.output_kind == "logistic",
+                    decoder.output == "logistic",
                     self._steps(branch),
                     features,
                 )
@@ -418,7 +418,7 @@ class VideoSeq2Seq(LooksAtInputs, LoadsCompiled, SavesTrainable, keras.Model):
     @property
     def _is_logistic(self):
         return any(
-            decoder.output_kind == "logistic"
+            decoder.output == "logistic"
             for decoder in self.decoders.values()
         )
 
