@@ -83,9 +83,7 @@ class Exported:
         self.encoder = encoder or keras.models.load_model(
             pathlib.Path(directory) / "encoder.keras"
         )
-        self.decoders = {
-            "future": types.SimpleNamespace(output=config.output)
-        }
+        self.decoders = {"future": types.SimpleNamespace(output=config.output)}
 
     def targets(self, clips):
         end = self.input_frames + self._future_frames

@@ -14,11 +14,17 @@ from video_repr.models import frames as _frames
 from video_repr.models.compiled import LoadsCompiled
 from video_repr.models.entrances import LooksAtInputs
 from video_repr.models.entrances import ReadsPadded
+from video_repr.models.shapes import TellsShapes
 
 
 @keras.saving.register_keras_serializable(package="video_repr")
 class ActionClassifier(
-    ReadsPadded, LooksAtInputs, LoadsCompiled, SavesTrainable, keras.Model
+    ReadsPadded,
+    LooksAtInputs,
+    LoadsCompiled,
+    SavesTrainable,
+    TellsShapes,
+    keras.Model,
 ):
     """Says of every step of a clip which action it shows.
 
@@ -105,7 +111,9 @@ class ActionClassifier(
     def build(self, clips_shape):
         if not self.encoder.built:
             self.encoder.build(clips_shape)
-        self.readout.build((None, None, self.encoder.feature_size))
+        sequence_shape = (*clips_shape[:2], self.encoder.feature_size)
+        self.dropping.build(sequence_shape)
+        self.readout.build(sequence_shape)
 
     def call(self, clips, mask=None, training=False):
         inputs.check_dtype(tf.as_dtype(clips.dtype))
@@ -113,6 +121,9 @@ class ActionClassifier(
             clips, mask=mask, training=training
         )
         return self.readout(self.dropping(sequence, training=training))
+
+    def compute_output_shape(self, clips_shape):
+        return (*clips_shape[:2], self.classes)
 
     def compute_mask(self, clips, mask=None):
         return _frames.as_mask(clips, mask)

@@ -10,13 +10,16 @@ from video_repr.layers.random_state import SavesRandomState
 from video_repr.layers.trainable import SavesTrainable
 from video_repr.layers.trainable import hand_down
 from video_repr.models import frames as _frames
+from video_repr.models.shapes import TellsShapes
 
 OUTPUTS = ("logistic", "linear", "rectified")
 FIRST_STEPS = ("step", "copy")
 
 
 @keras.saving.register_keras_serializable(package="video_repr")
-class Decoder(SavesTrainable, SavesRandomState, keras.layers.Layer):
+class Decoder(
+    SavesTrainable, SavesRandomState, TellsShapes, keras.layers.Layer
+):
     """A stack of peephole LSTMs that unrolls a state into frames.
 
     Every layer starts from the encoder's h and c of the same layer. The
@@ -185,6 +188,11 @@ class Decoder(SavesTrainable, SavesRandomState, keras.layers.Layer):
         return self._run_sampled(
             states, steps, previous, self._draw_own(previous)
         )
+
+    def compute_output_shape(self, states_shape, truth_shape=None):
+        (batch, _), _ = states_shape[0]
+        # The number of steps is another argument's.
+        return (batch, None, self.output_dim)
 
     def to_frames(self, outputs):
         """Frames from what `call` returns."""

@@ -168,7 +168,7 @@ class Encoder(
                     "values"
                 )
         for lstm, size in zip(self.lstms, self.units, strict=True):
-            lstm.build((clips_shape[0], clips_shape[1], features))
+            lstm.build((None, None, features))
             features = size
 
     def call(
@@ -220,6 +220,16 @@ class Encoder(
         if initial_states is None:
             initial_states = [None] * len(self.lstms)
         return _frames.activations(self.lstms, sequence, initial_states)
+
+    def export(self, *args, **kwargs):
+        """Keras's `export`; `export_encoder` writes what a call leaves out."""
+        if self.return_state:
+            raise ValueError(
+                "Keras exports no states of layers, which are pairs. Expected "
+                "an encoder without return_state, or export_encoder(encoder, "
+                "...), whose SavedModel has them. Received: return_state=True"
+            )
+        return super().export(*args, **kwargs)
 
     def expected(self, method):
         features = self.features if self.built else None

@@ -1,8 +1,9 @@
 """What every encoder gives, however it computes it."""
 
+from video_repr.models.shapes import TellsShapes
 
 
-class GivesFeatures:
+class GivesFeatures(TellsShapes):
     """Mixin for encoders: a call, `encode_sequence` and `encode_states`.
 
     Their `call` has an argument `give`, which says what of both it returns,
@@ -77,6 +78,14 @@ class GivesFeatures:
             }[give]
         output = sequence if self.return_sequences else states[-1][0]
         return (output, *states) if self.return_state else output
+
+    def compute_output_shape(self, clips_shape):
+        batch, time = clips_shape[:2]
+        steps = (time,) if self.return_sequences else ()
+        output = (batch, *steps, self.feature_size)
+        if not self.return_state:
+            return output
+        return (output, *([(batch, size)] * 2 for size in self.units))
 
     def compute_mask(self, clips, mask=None):
         # Keras asks without `give`. The top layer has put its mask on the

@@ -17,12 +17,15 @@ from video_repr.losses import HalfSsePerFrame
 from video_repr.models import frames as _frames
 from video_repr.models.compiled import LoadsCompiled
 from video_repr.models.entrances import LooksAtInputs
+from video_repr.models.shapes import TellsShapes
 
 BRANCHES = ("reconstruction", "future")
 
 
 @keras.saving.register_keras_serializable(package="video_repr")
-class VideoSeq2Seq(LooksAtInputs, LoadsCompiled, SavesTrainable, keras.Model):
+class VideoSeq2Seq(
+    LooksAtInputs, LoadsCompiled, SavesTrainable, TellsShapes, keras.Model
+):
     """Learns to represent clips by unrolling an encoder's state.
 
     With a reconstruction decoder it is the paper's autoencoder, with a future
@@ -117,7 +120,7 @@ class VideoSeq2Seq(LooksAtInputs, LoadsCompiled, SavesTrainable, keras.Model):
                     f"{branch} decoder"
                 )
             if not decoder.built:
-                decoder.build()
+                decoder.build([[(None, n)] * 2 for n in decoder.units])
         if self.encoder.pixels is None:
             # Linear outputs are of any values, whatever the frames' shape.
             self.encoder.pixels = self._is_logistic
@@ -150,6 +153,13 @@ class VideoSeq2Seq(LooksAtInputs, LoadsCompiled, SavesTrainable, keras.Model):
                 )
                 for branch, decoder in self.decoders.items()
             }
+
+    def compute_output_shape(self, clips_shape):
+        batch, _, *frame_shape = clips_shape
+        return {
+            branch: (batch, self._steps(branch), *frame_shape)
+            for branch in self.decoders
+        }
 
     def targets(self, clips):
         """What each decoder should emit for clips.
@@ -418,8 +428,7 @@ class VideoSeq2Seq(LooksAtInputs, LoadsCompiled, SavesTrainable, keras.Model):
     @property
     def _is_logistic(self):
         return any(
-            decoder.output == "logistic"
-            for decoder in self.decoders.values()
+            decoder.output == "logistic" for decoder in self.decoders.values()
         )
 
     @property
