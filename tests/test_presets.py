@@ -1,7 +1,9 @@
 """Released encoders, taken by a name, a directory or an address."""
 
+import concurrent.futures
 import pathlib
 import shutil
+import time
 
 import fsspec
 import numpy as np
@@ -11,6 +13,7 @@ from video_repr import ActionClassifier
 from video_repr import Encoder
 from video_repr import InputError
 from video_repr import export_encoder
+from video_repr import presets
 
 pytestmark = pytest.mark.slow
 
@@ -79,6 +82,23 @@ def test_an_address_is_fetched_once(address, export, home):
     with pytest.raises(InputError, match=r"saved_model\.pb has been altered"):
         Encoder.from_preset(address)
     assert not list(home.iterdir())
+
+
+def test_one_fetches_for_all_who_want_it(address, home, monkeypatch):
+    # There is an object of it for each thread.
+    store = type(fsspec.filesystem("memory"))
+    cat, fetched = store.cat_file, []
+
+    def cat_slowly(self, path):
+        fetched.append(path)
+        time.sleep(0.5)
+        return cat(self, path)
+
+    monkeypatch.setattr(store, "cat_file", cat_slowly)
+    with concurrent.futures.ThreadPoolExecutor(3) as threads:
+        places = set(threads.map(presets.locate, [address] * 3))
+    assert places == set(home.iterdir())
+    assert len(places) == len(fetched) == 1
 
 
 @pytest.mark.parametrize(

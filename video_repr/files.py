@@ -174,12 +174,13 @@ def put_back(path, kind):
 
 
 @contextlib.contextmanager
-def only_writer(path):
+def only_writer(path, wait=False):
     """Refuses a second writer of a directory while there is one.
 
     Args:
         path: of the directory, which need not exist; the one that it lies in
             is made.
+        wait: whether it waits for its turn instead.
 
     Raises:
         InputError: if another process, or thread, writes there.
@@ -187,7 +188,7 @@ def only_writer(path):
     path = _place(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.with_name(f".{path.name}.lock")
-    with _locked(lock, path) as file:
+    with _locked(lock, path, wait) as file:
         file.truncate(0)
         now = datetime.datetime.now().astimezone()
         file.write(
@@ -202,14 +203,15 @@ def only_writer(path):
 
 
 @contextlib.contextmanager
-def _locked(lock, path):
+def _locked(lock, path, wait):
     while True:
         with open(lock, "a+") as file:
             if fcntl is not None:
                 try:
                     # Given back by the system when the process ends, however
                     # it does.
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    at_once = 0 if wait else fcntl.LOCK_NB
+                    fcntl.flock(file, fcntl.LOCK_EX | at_once)
                 except BlockingIOError as error:
                     file.seek(0)
                     raise InputError(

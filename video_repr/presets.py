@@ -17,6 +17,7 @@ import keras
 from video_repr import artefact
 from video_repr.errors import InputError
 from video_repr.errors import extra
+from video_repr.files import only_writer
 from video_repr.files import restore
 from video_repr.files import whole_directory
 from video_repr.files import within
@@ -125,23 +126,30 @@ def _fetched(address):
         return place
     with extra("presets"):
         import fsspec
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with whole_directory(place, artefact.EXPORT) as partial:
-        try:
-            system, path = fsspec.url_to_fs(address)
-            sums = system.cat_file(f"{path}/{artefact.SUMS}")
-            names = [*artefact.sums_of(sums), artefact.SUMS]
-            if system.exists(f"{path}/{artefact.CARD}"):
-                names.append(artefact.CARD)
-            for file in names:
-                to = within(partial, file)
-                to.parent.mkdir(parents=True, exist_ok=True)
-                system.get_file(f"{path}/{file}", str(to))
-        except Exception as error:
-            # Each store has types of its own.
-            raise InputError(
-                f"Expected an export at {address}, with its {artefact.SUMS}. "
-                f"Received: {type(error).__name__}: {error}"
-            ) from error
-        artefact.check(partial)
+    # Of several processes that want it one fetches it.
+    with only_writer(place.with_name(f"{name}.fetched"), wait=True):
+        if not artefact.is_export(place):
+            with whole_directory(place, artefact.EXPORT) as partial:
+                _fetch(fsspec.url_to_fs, address, partial)
     return place
+
+
+def _fetch(url_to_fs, address, directory):
+    """Copies an export from an address into a directory, and checks it."""
+    try:
+        system, path = url_to_fs(address)
+        sums = system.cat_file(f"{path}/{artefact.SUMS}")
+        names = [*artefact.sums_of(sums), artefact.SUMS]
+        if system.exists(f"{path}/{artefact.CARD}"):
+            names.append(artefact.CARD)
+        for file in names:
+            to = within(directory, file)
+            to.parent.mkdir(parents=True, exist_ok=True)
+            system.get_file(f"{path}/{file}", str(to))
+    except Exception as error:
+        # Each store has types of its own.
+        raise InputError(
+            f"Expected an export at {address}, with its {artefact.SUMS}. "
+            f"Received: {type(error).__name__}: {error}"
+        ) from error
+    artefact.check(directory)
