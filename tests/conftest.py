@@ -15,7 +15,7 @@ import pytest
 
 # TensorFlow makes hundreds of thousands of objects where it traces: they are
 # not looked through after every 700.
-gc.set_threshold(200_000, 50, 50)
+gc.set_threshold(200_000, 20, 10)
 
 SHARED = pathlib.Path(__file__).parents[2] / "shared" / "data"
 
@@ -43,6 +43,12 @@ def pytest_collection_modifyitems(items):
             item.add_marker(
                 pytest.mark.skip(reason=f"needs real data in {SHARED}")
             )
+
+
+def pytest_collection_finish():
+    # Nor what was imported.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -87,22 +93,34 @@ def digits_file(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module")
-def without_xla():
-    """Compiling takes longer than all else that is done with tiny models.
+def _compiling(**options):
+    """Has all Keras models compiled with some options.
 
-    XLA's results are compared with others in tests/conformance.
+    Compiling takes longer than all else that is done with tiny models. Results
+    with and without graphs and XLA are compared in tests/conformance.
     """
     import keras
 
     compile_model = keras.Model.compile
 
-    def compile_without(self, *args, **kwargs):
-        compile_model(self, *args, **{**kwargs, "jit_compile": False})
+    def compile_with(self, *args, **kwargs):
+        compile_model(self, *args, **{**kwargs, **options})
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keras.Model, "compile", compile_without)
+        patch.setattr(keras.Model, "compile", compile_with)
         yield
+
+
+@pytest.fixture(scope="module")
+def without_xla():
+    """For models that are trained for many steps."""
+    yield from _compiling(jit_compile=False)
+
+
+@pytest.fixture(scope="module")
+def without_graphs():
+    """For models that are trained for a few steps."""
+    yield from _compiling(jit_compile=False, run_eagerly=True)
 
 
 @pytest.fixture

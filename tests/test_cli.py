@@ -13,7 +13,7 @@ from video_repr import cli
 from video_repr import configs
 from video_repr.runs import Run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_graphs")]
 
 TINY = [
     "--data.frame-size=16",

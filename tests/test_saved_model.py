@@ -34,8 +34,15 @@ def copy(exported, tmp_path):
     return shutil.copytree(exported[1], tmp_path / "copy")
 
 
-@pytest.mark.parametrize("time", [7, None])
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    ("jit_compile", "time"),
+    [
+        (False, 7),
+        (False, None),
+        (True, 7),
+        pytest.param(True, None, marks=pytest.mark.hard),
+    ],
+)
 def test_gradients_of_the_artefact_are_the_models(
     exported, rng, jit_compile, time
 ):
@@ -57,8 +64,15 @@ def test_gradients_of_the_artefact_are_the_models(
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
-@pytest.mark.parametrize("conditional", [False, True])
-@pytest.mark.parametrize("first_step", ["step", "copy"])
+@pytest.mark.parametrize(
+    ("conditional", "first_step"),
+    [
+        (False, "step"),
+        (True, "copy"),
+        pytest.param(False, "copy", marks=pytest.mark.hard),
+        pytest.param(True, "step", marks=pytest.mark.hard),
+    ],
+)
 def test_every_decoder_predicts(rng, tmp_path, conditional, first_step):
     encoder = Encoder((5,), offset=0.5, scale=2.0)
     encoder.build((None, None, 12))

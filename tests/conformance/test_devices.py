@@ -60,7 +60,6 @@ def missing_on_gpus(function, *arguments):
 
 def test_every_operation_of_a_step_has_a_kernel_for_gpus(one_step):
     step, clips = one_step
-    step(clips)
     assert not missing_on_gpus(step, clips)
 
 
@@ -106,12 +105,12 @@ def fit(**options):
         future_frames=2,
     )
     model.compile(keras.optimizers.Adam(1e-2), **options)
-    model.fit(clips, batch_size=4, epochs=3, shuffle=False, verbose=0)
+    model.fit(clips, batch_size=4, epochs=2, shuffle=False, verbose=0)
     if options:
         model.save("one.keras")
     return model.get_weights()
 
-one = fit(jit_compile=True)
+one = fit(jit_compile=False)
 with strategy.scope():
     two = fit()
 print(max(np.abs(a - b).max() for a, b in zip(one, two)))

@@ -215,7 +215,15 @@ def test_checkpoint_goes_on_in_a_fresh_process(clips, tmp_path, fresh_process):
         np.testing.assert_array_equal(ours, theirs)
 
 
-@some_first
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kind
+        if kind in {"copy_first_step", "random", "rectified", "two_layers"}
+        else pytest.param(kind, marks=pytest.mark.hard)
+        for kind in MODELS
+    ],
+)
 def test_saved_model(kind, clips, trained, tmp_path):
     model = trained(kind)
     model.export(
@@ -235,7 +243,7 @@ def test_saved_model(kind, clips, trained, tmp_path):
     "kind",
     [
         pytest.param("copy_first_step", marks=pytest.mark.hard),
-        "own_predictions",
+        pytest.param("own_predictions", marks=pytest.mark.hard),
         pytest.param("rectified", marks=pytest.mark.hard),
         "two_layers",
     ],

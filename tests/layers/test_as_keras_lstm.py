@@ -105,13 +105,16 @@ def assert_alike(ours, theirs):
     [
         *((options, mask, False) for options in OPTIONS for mask in MASKS),
         # XLA compiles the same for every mask.
+        ("sequences and state", "with holes", True),
+        ("go_backwards", "with holes", True),
         *(
-            (options, "with holes", True)
-            for options in (
-                "sequences and state", "go_backwards", "unroll", "stateful",
+            pytest.param(*case, True, marks=pytest.mark.hard)
+            for case in (
+                ("unroll", "with holes"),
+                ("stateful", "with holes"),
+                ("use_bias", "none"),
             )
         ),
-        ("use_bias", "none", True),
     ],
 )  # fmt: skip
 def test_values_and_gradients(options, mask, jit_compile):

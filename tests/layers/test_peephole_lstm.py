@@ -129,7 +129,9 @@ def test_gradients_equal_finite_differences(kind, features, jit_compile):
             assert error < 1e-4
 
 
-@pytest.mark.parametrize("time", [1, TIME, None])
+@pytest.mark.parametrize(
+    "time", [pytest.param(1, marks=pytest.mark.hard), TIME, None]
+)
 def test_no_state_is_a_state_of_zeros(time):
     layer = make("loop")
     x, h, _ = inputs()

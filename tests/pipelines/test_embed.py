@@ -83,13 +83,18 @@ def test_vectors_are_those_of_the_encoder(encoder, dataset, tmp_path, sums):
     before = sums(out)
     assert call(embed.Arguments, *given, "--output", out) == 0
     assert sums(out) == before
-    two = tmp_path / "two"
-    more = ("--workers", 2, "--output", two, "--batch", 4)
-    assert call(embed.Arguments, *given, *more) == 0
-    assert sums(two) == before
     (out / "mine.txt").write_text("kept")
     assert call(embed.Arguments, *given, "--output", out, "--overwrite") == 0
     assert (out / "mine.txt").read_text() == "kept"
+
+
+@pytest.mark.hard
+def test_two_workers_write_what_one_writes(encoder, dataset, tmp_path, sums):
+    given = ("--encoder", encoder[1], "--dataset", dataset, "--batch", 4)
+    for workers in (1, 2):
+        out = ("--output", tmp_path / str(workers), "--workers", workers)
+        assert call(embed.Arguments, *given, *out) == 0
+    assert sums(tmp_path / "1") == sums(tmp_path / "2")
 
 
 def test_vectors_of_films(encoder, films, tmp_path):

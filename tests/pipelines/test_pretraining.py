@@ -25,7 +25,7 @@ from video_repr.prediction import predict_clip
 from video_repr.training import pretrain
 from video_repr.transfer.encoders import load_encoder
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_xla")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_graphs")]
 
 
 @pytest.mark.parametrize(

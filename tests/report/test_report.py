@@ -23,7 +23,7 @@ from video_repr.report.report import sections
 from video_repr.report.subject import Subject
 from video_repr.training import pretrain
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_xla")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_graphs")]
 
 TITLES = [
     "The run",
@@ -275,7 +275,7 @@ def test_data_that_is_gone(percepts, tmp_path):
 def test_of_classifiers(percepts, tmp_path):
     dataset, run = percepts
     fast = [
-        *("--block", "6", "--stride", "2", "--updates", "20"),
+        *("--block", "6", "--stride", "2", "--updates", "4"),
         *("--learning-rate", "0.03", "--batch-size", "8"),
     ]
     of = [str(run), "--dataset", str(dataset)]
