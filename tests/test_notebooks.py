@@ -14,7 +14,6 @@ pytestmark = pytest.mark.slow
 
 ROOT = pathlib.Path(__file__).parents[1]
 COLAB = ROOT / "colab"
-_ENCODER = str(ROOT / "saved_models" / "moving_mnist" / "1")
 # In place of the cell "parameters".
 SMALL = {
     "01_moving_mnist": "UNITS, EPOCHS, STEPS, TEST_SEQUENCES = 16, 2, 2, 4",
@@ -22,9 +21,9 @@ SMALL = {
         'FILMS, FRAMES_A_FILM, UNITS, EPOCHS = "films", 60, 16, 1'
     ),
     "03_transfer": (
-        f"ENCODER, LABELS, SUBSETS, TEST_CLIPS = {_ENCODER!r}, (1,), 1, 20"
+        "ENCODER, LABELS, SUBSETS, TEST_CLIPS = 'moving_mnist', (1,), 1, 20"
     ),
-    "04_inside_the_lstm": f"ENCODER, STEPS, ROLLOUT = {_ENCODER!r}, 1, 12",
+    "04_inside_the_lstm": "ENCODER, STEPS, ROLLOUT = 'moving_mnist', 1, 12",
 }
 
 
@@ -58,6 +57,21 @@ def test_notebook(name, tmp_path, monkeypatch):
     for cell in notebook.cells:
         if cell.cell_type == "code":
             shell.run_cell(cell.source).raise_error()
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_its_first_cell_installs_from_what_one_variable_says(name):
+    notebook = nbformat.read(COLAB / f"{name}.ipynb", as_version=4)
+    [cell] = [c for c in notebook.cells if c.cell_type == "code"][:1]
+    assert cell.metadata["tags"] == ["install"]
+    *_, variable, command = cell.source.splitlines()
+    assert variable == 'SOURCE = "-e .."'
+    shell = Shell(config=Config({"HistoryManager": {"enabled": False}}))
+    extras = re.search(r"\[.*\]$", command)[0]
+    for source in ("-e ..", "video_repr-0.2.0-py3-none-any.whl"):
+        shell.user_ns["SOURCE"] = source
+        expanded = shell.var_expand(command)
+        assert expanded == f"%pip install -q {source}{extras}"
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -16,7 +16,7 @@ import wrapt
 
 from video_repr._backend import check_backend
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
