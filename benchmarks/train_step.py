@@ -78,9 +78,16 @@ class Arguments:
 
 
 class Worker:
-    """One system in a process of its own."""
+    """One system in a process of its own.
 
-    def __init__(self, module, system, work):
+    Args:
+        module: that has the system.
+        system: its name there.
+        work: `Work`.
+        root: of the checkout that it runs in; this one when None.
+    """
+
+    def __init__(self, module, system, work, root=None):
         self.system = system
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
@@ -92,8 +99,10 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
+            cwd=root,
             env={
                 **os.environ,
+                **({} if root is None else {"PYTHONPATH": str(root)}),
                 # Threads that wait must not take the other's processor.
                 "OMP_WAIT_POLICY": "PASSIVE",
                 # Nor one process all of a GPU's memory.

@@ -1,9 +1,14 @@
 """Systems in processes of their own, as the benchmarks run them."""
 
+import json
+import sys
+
 import numpy as np
 import pytest
 
+from benchmarks import before
 from benchmarks import linearity
+from benchmarks import masks
 from benchmarks import train_step
 from benchmarks.step.work import Work
 
@@ -49,6 +54,26 @@ def test_the_loss_is_the_same_work():
     assert ours["loss"] == pytest.approx(50 * np.log(2), rel=0.05)
     for other in others:
         assert other["loss"] == pytest.approx(ours["loss"], rel=0.05)
+
+
+@pytest.mark.hard
+def test_a_commit_before(monkeypatch, tmp_path):
+    monkeypatch.setattr(before, "WORKS", {"tiny": TINY})
+    given = ["before", "HEAD", "--work", "tiny", "--repeats", "2"]
+    monkeypatch.setattr(sys, "argv", [*given, "--json", f"{tmp_path}/a.json"])
+    before.main()
+    (row,) = json.loads((tmp_path / "a.json").read_text())["results"]
+    assert row["work"] == "tiny"
+    assert row["ratio"] > 0
+
+
+@pytest.mark.hard
+def test_what_masks_cost(monkeypatch, tmp_path):
+    given = ["masks", "--batch", "2", "--frames", "3", "--features", "4"]
+    given += ["--units", "5", "--repeats", "2", "--json", f"{tmp_path}/a.json"]
+    monkeypatch.setattr(sys, "argv", given)
+    masks.main()
+    assert json.loads((tmp_path / "a.json").read_text())["ratio"] > 0
 
 
 class Dying(train_step.Worker):
