@@ -35,8 +35,7 @@ test-hard: $(VENV)/.installed-test
 
 # The wheel is tested, not this folder: `pytest`, unlike `python -m pytest`,
 # does not look for packages here. Other files' tests need other extras.
-test-oldest: wheel
-	test -x $(OLDEST_VENV)/bin/python || $(PYTHON) -m venv $(OLDEST_VENV)
+test-oldest: wheel $(OLDEST_VENV)/bin/python
 	$(OLDEST_VENV)/bin/pip uninstall $(PIP_FLAGS) --yes video_repr
 	$(OLDEST_VENV)/bin/pip install $(PIP_FLAGS) \
 	    --constraint constraints-oldest.txt "$$(ls dist/*.whl)[oldest]"
@@ -44,9 +43,9 @@ test-oldest: wheel
 	    $$(grep -rl --include='*.py' mark.oldest tests)
 
 # setuptools puts in whatever older builds have left.
-wheel:
+wheel: $(VENV)/bin/python
 	rm -rf build/lib dist
-	$(PYTHON) -m pip wheel $(PIP_FLAGS) --no-deps --wheel-dir dist .
+	$(VENV)/bin/pip wheel $(PIP_FLAGS) --no-deps --wheel-dir dist .
 
 docs: $(VENV)/.installed-docs
 	$(VENV)/bin/mkdocs build --strict
@@ -55,11 +54,13 @@ docs: $(VENV)/.installed-docs
 $(VENV)/.installed-demo: EXTRAS = report,digits
 $(VENV)/.installed-test: EXTRAS = test
 $(VENV)/.installed-docs: EXTRAS = docs
-$(VENV)/.installed-%: setup.cfg constraints.txt
-	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+$(VENV)/.installed-%: setup.cfg constraints.txt | $(VENV)/bin/python
 	$(VENV)/bin/pip install $(PIP_FLAGS) \
 	    --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	touch $@
+
+$(VENV)/bin/python $(OLDEST_VENV)/bin/python: %/bin/python:
+	$(PYTHON) -m venv $*
 
 clean:
 	rm -rf $(VENV) $(OLDEST_VENV) runs build dist *.egg-info
