@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from pipelines import arguments
-from pipelines import import_features
 from video_repr import configs
 
 
@@ -22,6 +20,10 @@ def write_percepts(rng, directory, clips=16, means=0.0):
     Returns:
         The dataset's path.
     """
+    # Beam is not where the oldest TensorFlow is.
+    from pipelines import arguments
+    from pipelines import import_features
+
     directory.mkdir(exist_ok=True)
     values = 40 * rng.random((clips, 9, 6)) ** 2
     values[1::2, :, :3] += means

@@ -166,6 +166,7 @@ def test_predict_a_film(run, tmp_path, rng, name, write):
         assert gif.n_frames == 4 + 3
 
 
+@pytest.mark.oldest
 def test_export(run, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for version in ("1", "2"):

@@ -5,6 +5,7 @@ import pytest
 import video_repr
 
 
+@pytest.mark.oldest
 def test_the_package_needs_no_extra(fresh_process):
     fresh_process(
         "import sys\n"

@@ -66,6 +66,7 @@ def test_by_directory(export):
         Encoder.from_preset(export)
 
 
+@pytest.mark.oldest
 def test_an_address_is_fetched_once(address, export, home):
     want = Encoder.from_preset(export).get_weights()
     for _ in range(2):

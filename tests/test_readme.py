@@ -1,9 +1,12 @@
 import pathlib
 import re
 
+import pytest
+
 README = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
 
 
+@pytest.mark.oldest
 def test_the_api_in_twenty_lines_runs():
     """As printed, but for the size and the length of the training."""
     source, *_ = re.findall(r"```python\n(.*?)```", README, re.S)

@@ -94,6 +94,7 @@ def user(exported, tmp_path_factory):
         yield _take(run, exported)
 
 
+@pytest.mark.oldest
 def test_tensorflow(stranger):
     failure = stranger(
         "import tensorflow as tf\n"
@@ -146,6 +147,7 @@ def test_frame_by_frame(stranger):
     assert failure is None, failure
 
 
+@pytest.mark.oldest
 def test_hub(stranger):
     failure = stranger(
         "import tensorflow_hub as hub\n"
@@ -154,6 +156,7 @@ def test_hub(stranger):
     assert failure is None, failure
 
 
+@pytest.mark.oldest
 def test_hub_layer(stranger):
     failure = stranger(
         "import tensorflow_hub as hub, tf_keras\n"
@@ -173,6 +176,7 @@ def test_hub_layer(stranger):
     assert failure is None, failure
 
 
+@pytest.mark.oldest
 @pytest.mark.parametrize("jit", [False, True])
 def test_keras_layer(user, jit):
     """Fine-tuned, saved, loaded, frozen."""
@@ -203,6 +207,7 @@ def test_keras_layer(user, jit):
     assert failure is None, failure
 
 
+@pytest.mark.oldest
 def test_keras_file(user, stranger):
     failure = user(
         "import keras, video_repr\n"
@@ -219,6 +224,7 @@ def test_keras_file(user, stranger):
     assert "video_repr.models.encoder" in last
 
 
+@pytest.mark.oldest
 def test_both_are_finetuned_alike(user):
     """The SavedModel and the .keras file."""
     failure = user(

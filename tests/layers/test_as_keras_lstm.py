@@ -10,7 +10,7 @@ import tensorflow as tf
 from video_repr import PeepholeLSTM
 from video_repr import PeepholeLSTMCell
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.oldest]
 
 BATCH, TIME, FEATURES, UNITS = 4, 5, 3, 6
 KERAS = {"unit_forget_bias": True}

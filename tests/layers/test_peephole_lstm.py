@@ -11,6 +11,8 @@ from video_repr import PeepholeLSTM
 from video_repr import PeepholeLSTMCell
 from video_repr.layers import recurrence
 
+pytestmark = pytest.mark.oldest
+
 BATCH, TIME, FEATURES, UNITS = 3, 5, 4, 6
 
 

@@ -11,6 +11,8 @@ from video_repr import VideoSeq2Seq
 from video_repr.layers import PeepholeLSTM
 from video_repr.optimizers import LayerwiseAdam
 
+pytestmark = pytest.mark.oldest
+
 TIME, FEATURES, UNITS = 5, 6, 3
 
 

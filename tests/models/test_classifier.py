@@ -79,6 +79,7 @@ def test_blocks_of_16_frames_with_stride_8(frames, starts):
     assert list(block_starts(frames, 16, 8)) == starts
 
 
+@pytest.mark.oldest
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_it_learns_and_is_loaded_again(rng, tmp_path, jit_compile):
     keras.utils.set_random_seed(0)

@@ -75,6 +75,7 @@ def failures(path):
     return re.findall('<p class="failed">(.*?)</p>', path.read_text())
 
 
+@pytest.mark.oldest
 def test_a_page_has_every_section_and_is_one_file(run, page):
     text = page.read_text()
     assert page == run / "report.html"

@@ -200,6 +200,7 @@ def test_a_loss_that_is_not_finite(encoder, rng):
         Finetuner(encoder, 3, config).fit(train, seed=0)
 
 
+@pytest.mark.oldest
 @pytest.mark.parametrize("classes", [2, 3])
 def test_the_softmax_starts_from_a_regression(encoder, rng, classes):
     """Without updates the classifier is scikit-learn's, on the mean output."""
@@ -290,6 +291,7 @@ def test_permuted_labels_give_chance(encoder, rng, tmp_path, updates, seeds):
         assert row[system]["mean"] < 0.6, system
 
 
+@pytest.mark.oldest
 def test_the_interval_is_students(tmp_path):
     gains = np.array([0.1, 0.2, 0.05, 0.15])
     cells = Cells(tmp_path / "cells.jsonl")

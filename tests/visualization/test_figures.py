@@ -7,6 +7,8 @@ from PIL import Image
 from video_repr import visualization
 from video_repr.errors import MissingExtraError
 
+pytestmark = pytest.mark.oldest
+
 
 def test_strips_show_the_frames_that_were_given(rng, tmp_path):
     clip = rng.integers(0, 256, (5, 8, 8), np.uint8)
