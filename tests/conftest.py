@@ -124,6 +124,12 @@ def without_graphs():
 
 
 @pytest.fixture
+def eager():
+    """`without_graphs`, for one test of a module."""
+    yield from _compiling(jit_compile=False, run_eagerly=True)
+
+
+@pytest.fixture
 def fresh_process(tmp_path):
     """Runs Python source in a new process; returns what it printed."""
 

@@ -126,6 +126,8 @@ def test_a_layer_whose_dropout_draws(exported, rng):
     assert np.abs(layer(clips, training=True) - layer(clips)).max() > 0.01
 
 
+# tests/test_takers.py has the same by Keras.
+@pytest.mark.hard
 def test_it_is_finetuned_like_the_encoder(rng, tmp_path):
     """Around a classifier, whose predictions add up to 1."""
     clips = rng.random((6, 7, 4, 4)).astype("float32")

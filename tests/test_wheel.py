@@ -107,9 +107,14 @@ def test_it_is_what_is_imported(away, wheel):
         assert pathlib.Path(file).is_relative_to(prefix)
 
 
-def test_its_commands(away, digits_file):
+def test_its_commands(away):
     assert "pretrain" in away("video-repr", "--help")
     assert "--output" in away("python", "-m", "pipelines.patches", "--help")
+
+
+# make test-oldest has the wheel in an environment of its own.
+@pytest.mark.hard
+def test_from_a_run_to_an_encoder(away, digits_file):
     away(
         *("video-repr", "pretrain", "demo", "--run", "run"),
         *("--data.digits", digits_file, "--data.frame-size", "16"),

@@ -43,6 +43,7 @@ def test_the_curve_counts_what_was_trained_and_sees_it_learn(tiny):
         assert losses == sorted(losses, reverse=True)
 
 
+@pytest.mark.hard
 def test_the_curve_ends_with_its_time(tiny):
     (point,) = time_to_quality.curve(tiny, 1e-6, "test", 3)
     assert point["sequences"] == 4
@@ -59,6 +60,7 @@ def test_the_curve_of_a_single_branch(tiny, branch):
     assert point[f"{other}_bce_sum_per_frame"] is None
 
 
+@pytest.mark.hard
 def test_the_input_is_compared_with_updates(tiny):
     result = feeding.measure(tiny, updates=2, batches=2)
     assert set(result) == {"update", "moving mnist", "tfrecords"}

@@ -241,7 +241,9 @@ def test_the_same_order_again(films):
     assert first[0].shape == (3, 2, 5, 4, 6, 3)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "jit_compile", [False, pytest.param(True, marks=pytest.mark.hard)]
+)
 def test_models_train_from_it(films, jit_compile):
     path, _ = films
     model = VideoSeq2Seq(

@@ -368,6 +368,8 @@ def test_config_round_trip(kind):
     assert again.compute_dtype == "bfloat16"
 
 
+# tests/test_import.py has simpler models.
+@pytest.mark.hard
 def test_functional_model_in_a_fresh_process(fresh_process, tmp_path, rng):
     """With regularisation, initial state and both layers; saved and loaded."""
     clip = keras.Input((TIME, FEATURES))

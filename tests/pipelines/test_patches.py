@@ -489,7 +489,11 @@ arguments.main(patches.Arguments, "pipelines.patches", sys.argv[1:])
 
 
 @pytest.mark.parametrize(
-    ("where", "done"), [("in the films", 3), ("after the shards", 6)]
+    ("where", "done"),
+    [
+        ("in the films", 3),
+        pytest.param("after the shards", 6, marks=pytest.mark.hard),
+    ],
 )
 def test_a_job_that_is_killed_goes_on(
     cut, films, tmp_path, sums, capsys, where, done

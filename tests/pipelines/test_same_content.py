@@ -197,6 +197,11 @@ def test_films_that_changed_are_embedded_anew(encoder, tmp_path, capsys):
     assert set(embedded(out)) > set(after)
 
 
+@pytest.mark.parametrize(
+    "made",
+    ["films", pytest.param("pictures", marks=pytest.mark.hard)],
+    indirect=True,
+)
 def test_embeddings_of_another_dataset_or_encoder(
     encoder, made, tmp_path, capsys
 ):

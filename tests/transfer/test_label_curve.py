@@ -244,7 +244,7 @@ def test_other_rates_for_the_encoder(encoder, rng, rate):
     assert step == pytest.approx(0.01, abs=1e-5)
 
 
-def test_the_curve_goes_on(encoder, rng, tmp_path, monkeypatch):
+def test_the_curve_goes_on(encoder, rng, tmp_path, monkeypatch, eager):
     train, test = make_videos(rng, 12), make_videos(rng, 9, first=12)
     config = dataclasses.replace(FAST, updates=1)
     curve = LabelCurveConfig((1, 3), seeds=2, finetune=config)
