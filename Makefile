@@ -12,8 +12,7 @@ VENV ?= .venv
 OLDEST_VENV ?= .venv-oldest
 # More for pytest: make test FLAGS="-k sample"
 FLAGS ?=
-# A third fills the pauses in which the other two wait for processes of theirs.
-PYTEST_FLAGS = --numprocesses 3 --dist loadfile --no-loadscope-reorder $(FLAGS)
+PYTEST_FLAGS = --numprocesses 2 --dist loadfile --no-loadscope-reorder $(FLAGS)
 PYTEST = $(VENV)/bin/python -m pytest $(PYTEST_FLAGS)
 PIP_FLAGS = --quiet --disable-pip-version-check
 
