@@ -4,6 +4,8 @@ import pytest
 
 import video_repr
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.oldest
 def test_the_package_needs_no_extra(fresh_process):

@@ -19,6 +19,8 @@ from video_repr.losses import BceSumPerFrame
 from video_repr.losses import HalfSsePerFrame
 from video_repr.saved_model import export_encoder
 
+pytestmark = pytest.mark.slow
+
 TIME, SIZE, CLASSES = 5, 4, 3
 LABELS = np.arange(8) % CLASSES
 

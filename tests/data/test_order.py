@@ -18,6 +18,8 @@ from video_repr.data.draw import permutation
 from video_repr.data.features import Features
 from video_repr.data.order import Order
 
+pytestmark = pytest.mark.slow
+
 
 def pairs_of(order, epoch, start=0):
     """`(record, window)` one after another."""

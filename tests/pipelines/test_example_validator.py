@@ -21,6 +21,8 @@ from video_repr import InputError
 from video_repr.data import ClipDataset
 from video_repr.files import sha256
 
+pytestmark = pytest.mark.slow
+
 KEY = "RGB/feature/floats"
 # Half of 16 clips are to train on, a quarter each for the others.
 SHARES = {"validation": 0.25, "test": 0.25}

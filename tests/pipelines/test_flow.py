@@ -12,6 +12,8 @@ from video_repr.data import ClipDataset
 from video_repr.errors import InputError
 from video_repr.models import convnets
 
+pytestmark = pytest.mark.slow
+
 
 def call(films, out, *given):
     try:

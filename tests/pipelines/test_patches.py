@@ -25,6 +25,8 @@ from video_repr.data.film import Decoded
 from video_repr.data.film import Shown
 from video_repr.data.splits import SPLITS
 
+pytestmark = pytest.mark.slow
+
 
 def read_all(path):
     dataset = ClipDataset(path)

@@ -35,7 +35,7 @@ from video_repr.transfer.encoders import check_unseen
 from video_repr.transfer.videos import Videos
 from video_repr.transfer.videos import check_splits
 
-pytestmark = pytest.mark.usefixtures("without_graphs")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_graphs")]
 
 
 def call(kind, *given):
