@@ -62,6 +62,12 @@ def checkout(commit):
 
 def main():
     arguments = tyro.cli(Arguments)
+    unknown = set(arguments.work.split(",")) - set(WORKS)
+    if unknown or arguments.repeats < 1:
+        raise SystemExit(
+            f"Expected works of {', '.join(WORKS)}, and at least 1 repeat. "
+            f"Received: {arguments.work}, {arguments.repeats}"
+        )
     rows = []
     with checkout(arguments.commit) as before:
         for name in arguments.work.split(","):

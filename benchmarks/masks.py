@@ -93,8 +93,10 @@ def main():
             arguments.json,
             {
                 "machine": machine(),
-                "settings": dataclasses.asdict(arguments)
-                | {"json": str(arguments.json.name)},
+                "batch": arguments.batch,
+                "frames": arguments.frames,
+                "features": arguments.features,
+                "units": arguments.units,
                 "with_mask_s": masked,
                 "without_s": plain,
                 "ratio": ratio,

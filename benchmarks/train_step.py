@@ -102,7 +102,6 @@ class Worker:
             cwd=root,
             env={
                 **os.environ,
-                **({} if root is None else {"PYTHONPATH": str(root)}),
                 # Threads that wait must not take the other's processor.
                 "OMP_WAIT_POLICY": "PASSIVE",
                 # Nor one process all of a GPU's memory.

@@ -244,7 +244,7 @@ class PaddedClips(Clips):
 
     def check(self, clips):
         if isinstance(clips, dict):
-            clips, mask = self._of(clips)
+            clips, mask = self.parts(clips)
             clips, mask = np.asarray(clips), np.asarray(mask)
             self._check_mask(mask, clips.shape)
         super().check(clips)
@@ -252,17 +252,22 @@ class PaddedClips(Clips):
     def check_spec(self, spec):
         if not isinstance(spec, dict):
             return super().check_spec(spec)
-        spec, mask = self._of(spec)
+        spec, mask = self.parts(spec)
         unknown = super().check_spec(spec)
         self._check_mask(mask, tuple(spec.shape))
         return unknown
 
     def check_in_graph(self, clips):
         if isinstance(clips, dict):
-            clips, _ = self._of(clips)
+            clips, _ = self.parts(clips)
         super().check_in_graph(clips)
 
-    def _of(self, clips):
+    def parts(self, clips):
+        """The clips and the mask of such a dict.
+
+        Raises:
+            InputError: for other names.
+        """
         if set(clips) != {"clips", "mask"}:
             raise InputError(
                 f"Expected clips, or {self._dict}. Received: a dict of "

@@ -124,20 +124,20 @@ def _fetched(address):
     place = pathlib.Path(home).expanduser() / "video_repr" / name
     if artefact.is_export(place):
         return place
-    with extra("presets"):
-        import fsspec
     # Of several processes that want it one fetches it.
     with only_writer(place.with_name(f"{name}.fetched"), wait=True):
         if not artefact.is_export(place):
             with whole_directory(place, artefact.EXPORT) as partial:
-                _fetch(fsspec.url_to_fs, address, partial)
+                _fetch(address, partial)
     return place
 
 
-def _fetch(url_to_fs, address, directory):
+def _fetch(address, directory):
     """Copies an export from an address into a directory, and checks it."""
+    with extra("presets"):
+        import fsspec
     try:
-        system, path = url_to_fs(address)
+        system, path = fsspec.url_to_fs(address)
         sums = system.cat_file(f"{path}/{artefact.SUMS}")
         names = [*artefact.sums_of(sums), artefact.SUMS]
         if system.exists(f"{path}/{artefact.CARD}"):

@@ -217,6 +217,9 @@ def test_masks_that_are_none(padded, message, kind):
     model = ActionClassifier(Encoder((4,)), 2)
     model.compile("sgd", jit_compile=False)
     labels = np.array([0, 1])
+    if set(data) != {"clips", "mask"}:
+        with pytest.raises(InputError, match=message):
+            model(data)
     if kind == "dataset":
         pairs = tf.data.Dataset.from_tensors((data, labels))
         with pytest.raises(InputError, match=message):

@@ -143,8 +143,9 @@ class ReadsPadded:
 
     def __call__(self, clips, *args, **kwargs):
         if isinstance(clips, dict):
-            mask = tf.cast(clips["mask"], tf.bool)
-            return super().__call__(clips["clips"], *args, mask=mask, **kwargs)
+            clips, mask = inputs.PaddedClips().parts(clips)
+            mask = tf.cast(mask, tf.bool)
+            return super().__call__(clips, *args, mask=mask, **kwargs)
         return super().__call__(clips, *args, **kwargs)
 
 
