@@ -12,6 +12,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import numpy as np
 import pytest
+from forks import Forks
 
 # TensorFlow makes hundreds of thousands of objects where it traces: they are
 # not looked through after every 700.
@@ -127,6 +128,26 @@ def without_graphs():
 def eager():
     """`without_graphs`, for one test of a module."""
     yield from _compiling(jit_compile=False, run_eagerly=True)
+
+
+@pytest.fixture(scope="session")
+def forks():
+    """`Forks`, for processes where a fresh interpreter proves nothing."""
+    forks = Forks()
+    yield forks
+    forks.close()
+
+
+@pytest.fixture
+def forked(tmp_path, forks):
+    """Runs Python source in a process that is forked, see `forks`."""
+
+    def run(source, *arguments):
+        done = forks.start(source, *arguments, folder=tmp_path).wait()
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture

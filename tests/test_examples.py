@@ -17,15 +17,23 @@ pytestmark = pytest.mark.slow
 EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 
 
-def watch(*arguments):
-    return subprocess.run(
-        [sys.executable, EXAMPLES / "watch.py", *map(str, arguments)],
-        capture_output=True,
-        text=True,
+@pytest.fixture
+def watch(forks, tmp_path):
+    """Runs `watch.py`."""
+    source = (
+        "import runpy, sys\n"
+        "sys.argv = sys.argv[1:]\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
     )
 
+    def run(*arguments):
+        program = EXAMPLES / "watch.py"
+        return forks.start(source, program, *arguments, folder=tmp_path).wait()
 
-def test_watch(tmp_path, rng):
+    return run
+
+
+def test_watch(tmp_path, rng, watch):
     encoder = Encoder((16,))
     encoder.build((None, None, 16, 16))
     path = tmp_path / "encoder"

@@ -162,9 +162,9 @@ for name, expected in ast.literal_eval(sys.argv[1]).items():
         pytest.param("import video_repr", marks=pytest.mark.hard),
     ],
 )
-def test_a_fresh_process_loads_every_model(fresh_process, imported):
+def test_a_fresh_process_loads_every_model(fresh_process, forked, imported):
     """Keras imports no module of ours: they are registered before."""
-    told = fresh_process(SAVE).splitlines()[-1]
+    told = forked(SAVE).splitlines()[-1]
     fresh_process(LOAD.format(imported=imported), told)
 
 

@@ -10,7 +10,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from interpreter import interpreter
 
 from video_repr import Decoder
 from video_repr import Encoder
@@ -59,9 +58,15 @@ def saved(exported):
     return tf.saved_model.load(str(exported[0]))
 
 
-def _take(run, exported):
-    def take(source, *arguments):
-        return run(
+@pytest.fixture
+def user(exported, forks, tmp_path):
+    """Runs source that finds `path`, `a`, `clips` and `close`.
+
+    In a process of its own. Returns what was raised, None for nothing.
+    """
+
+    def run(source, *arguments):
+        done = forks.start(
             "import sys\n"
             "import numpy as np\n"
             "path, a = sys.argv[1], dict(np.load(sys.argv[2]))\n"
@@ -70,28 +75,22 @@ def _take(run, exported):
             + source,
             *exported,
             *arguments,
-        )
+            folder=tmp_path,
+        ).wait()
+        return done.stderr if done.returncode else None
 
-    return take
-
-
-@pytest.fixture(scope="module")
-def stranger(exported, tmp_path_factory):
-    """Runs source that finds `path`, `a`, `clips` and `close`.
-
-    In a process that never imports this package. Returns what was raised.
-    """
-    with interpreter(tmp_path_factory.mktemp("stranger")) as run:
-        yield _take(run, exported)
-        ours = "assert 'video_repr' not in sys.modules"
-        assert run(f"import sys\n{ours}") is None
+    return run
 
 
-@pytest.fixture(scope="module")
-def user(exported, tmp_path_factory):
-    """As `stranger`, in a process that imports this package."""
-    with interpreter(tmp_path_factory.mktemp("user")) as run:
-        yield _take(run, exported)
+@pytest.fixture
+def stranger(user):
+    """As `user`, who never imports this package."""
+
+    def run(source, *arguments):
+        ours = "assert 'video_repr' not in sys.modules\n"
+        return user(source + ours, *arguments)
+
+    return run
 
 
 @pytest.mark.oldest
@@ -177,7 +176,9 @@ def test_hub_layer(stranger):
 
 
 @pytest.mark.oldest
-@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize(
+    "jit", [False, pytest.param(True, marks=pytest.mark.hard)]
+)
 def test_keras_layer(user, jit):
     """Fine-tuned, saved, loaded, frozen."""
     failure = user(

@@ -1,10 +1,7 @@
 import dataclasses
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -73,7 +70,7 @@ pretrain(config, sys.argv[2], resume=True)
     "jit_compile", [False, pytest.param(True, marks=pytest.mark.hard)]
 )
 def test_killed_and_resumed_ends_as_if_it_had_not_been(
-    whole, tmp_path, jit_compile
+    whole, tmp_path, forks, jit_compile
 ):
     config = whole.config()
     if jit_compile:
@@ -82,19 +79,18 @@ def test_killed_and_resumed_ends_as_if_it_had_not_been(
         config = dataclasses.replace(config, training=training, model=model)
         whole = pretrain(config, tmp_path / "whole")
     (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
-    command = [sys.executable, "-c", TRAIN, tmp_path / "config.json"]
     run = Run(tmp_path / "killed")
-    process = subprocess.Popen(
-        [*command, run.path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    given = TRAIN, tmp_path / "config.json", run.path
+    process = forks.start(*given, folder=tmp_path)
     deadline = time.monotonic() + 200
     while not run.last.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill(signal.SIGKILL)
     process.wait()
     assert 1 <= len(run.metrics()) < 8
     assert not run.evaluation_file.exists()
-    subprocess.run([*command, run.path], check=True, capture_output=True)
+    done = forks.start(*given, folder=tmp_path).wait()
+    assert done.returncode == 0, done.stderr
     for checkpoint in ("last", "best"):
         a, b = (
             r.model(getattr(r, checkpoint)).get_weights() for r in (whole, run)

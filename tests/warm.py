@@ -18,6 +18,7 @@ from kfp.local import subprocess_task_handler
 
 _IMPORTED = [
     "apache_beam",
+    "eager",
     "keras_tuner",
     "kfp.dsl.executor",
     "matplotlib",

@@ -128,8 +128,8 @@ print("done")
 """
 
 
-def test_replicas_learn_what_one_device_learns(fresh_process):
-    difference, error = fresh_process(REPLICAS).split("\n", 1)
+def test_replicas_learn_what_one_device_learns(forked):
+    difference, error = forked(REPLICAS).split("\n", 1)
     assert float(difference) < 1e-6
     assert "a strategy of 2 replicas. Received: jit_compile=True" in error
     assert error.endswith("done\n")

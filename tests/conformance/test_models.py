@@ -199,7 +199,7 @@ np.savez(sys.argv[3], *model.get_weights())
 """
 
 
-def test_checkpoint_goes_on_in_a_fresh_process(clips, tmp_path, fresh_process):
+def test_checkpoint_goes_on_in_a_forked(clips, tmp_path, forked):
     """Weights, optimizer, dropout and sampling: bit for bit.
 
     What is saved does not depend on XLA, which would compile three times.
@@ -208,7 +208,7 @@ def test_checkpoint_goes_on_in_a_fresh_process(clips, tmp_path, fresh_process):
     fit(model, clips)
     model.save(tmp_path / "model.keras")
     np.save(tmp_path / "clips.npy", clips)
-    fresh_process(GO_ON, "model.keras", "clips.npy", "after.npz")
+    forked(GO_ON, "model.keras", "clips.npy", "after.npz")
     fit(model, clips)
     after = np.load(tmp_path / "after.npz").values()
     for ours, theirs in zip(model.get_weights(), after, strict=True):

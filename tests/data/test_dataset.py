@@ -326,9 +326,9 @@ def test_what_cannot_be_cut(films, percepts, tmp_path):
         load(tmp_path / "none", "train")
 
 
-def test_reading_needs_no_beam(films, fresh_process):
+def test_reading_needs_no_beam(films, forked):
     path, _ = films
-    fresh_process(
+    forked(
         "import sys\n"
         "for name in ('apache_beam', 'av', 'cv2', 'google_crc32c'):\n"
         "    sys.modules[name] = None\n"

@@ -229,9 +229,7 @@ def test_nothing_that_was_seen_is_read(dataset, monkeypatch):
     assert len(made) == 40
 
 
-def test_the_same_in_a_process_with_another_global_seed(
-    datasets, fresh_process
-):
+def test_the_same_in_a_process_with_another_global_seed(datasets, forked):
     """Keras's seed, which a new run sets and a resumed one does not."""
     paths = [str(path) for path, _ in datasets.values()]
     expected = [
@@ -242,7 +240,7 @@ def test_the_same_in_a_process_with_another_global_seed(
             ClipDataset(path).clips("train", shuffle=True, **options).take(4)
         )
     ]
-    found = fresh_process(
+    found = forked(
         """
 import sys, keras
 keras.utils.set_random_seed(7)

@@ -105,8 +105,8 @@ def test_what_finetuning_leaves(finetuned, dataset):
     assert found["video_accuracy"] == 1.0
 
 
-def test_the_classifier_is_what_was_said(finetuned, dataset, fresh_process):
-    found = fresh_process(
+def test_the_classifier_is_what_was_said(finetuned, dataset, forked):
+    found = forked(
         """
 import sys, keras, json, numpy as np
 import video_repr
