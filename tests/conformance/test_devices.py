@@ -97,10 +97,7 @@ def fit(**options):
     keras.utils.set_random_seed(0)
     model = VideoSeq2Seq(
         Encoder((4,)),
-        {
-            "reconstruction": Decoder((4,), 6),
-            "future": Decoder((4,), 6, conditional=True),
-        },
+        {"future": Decoder((4,), 6, conditional=True)},
         input_frames=3,
         future_frames=2,
     )

@@ -101,6 +101,9 @@ def test_it_learns_and_is_loaded_again(rng, tmp_path, jit_compile):
     )
     for old, new in zip(before, model.encoder.trainable_variables, strict=True):
         assert np.abs(old - np.array(new)).max() > 0
+    if jit_compile:
+        # What is saved is the same.
+        return
     model.save(tmp_path / "classifier.keras")
     again = keras.models.load_model(tmp_path / "classifier.keras")
     np.testing.assert_allclose(
