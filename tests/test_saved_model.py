@@ -37,7 +37,7 @@ def copy(exported, tmp_path):
 @pytest.mark.parametrize(
     ("jit_compile", "time"),
     [
-        (False, 7),
+        pytest.param(False, 7, marks=pytest.mark.hard),
         (False, None),
         (True, 7),
         pytest.param(True, None, marks=pytest.mark.hard),

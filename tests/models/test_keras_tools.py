@@ -90,6 +90,17 @@ def test_weights_by_themselves(model, clips, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "model",
+    [
+        composite,
+        classifier,
+        # A layer of the classifier, and a layer of Keras's own.
+        pytest.param(encoder, marks=pytest.mark.hard),
+        pytest.param(functional, marks=pytest.mark.hard),
+    ],
+    indirect=True,
+)
 def test_exports_of_keras(model, clips, tmp_path):
     model.export(tmp_path / "export", verbose=False)
     exported = tf.saved_model.load(tmp_path / "export")

@@ -117,9 +117,9 @@ def test_outputs_that_are_not_logistic(output):
 @pytest.mark.parametrize(
     ("conditional", "jit_compile"),
     [
-        (False, False),
-        pytest.param(True, False, marks=pytest.mark.hard),
-        (True, True),
+        pytest.param(False, False, marks=pytest.mark.hard),
+        (True, False),
+        pytest.param(True, True, marks=pytest.mark.hard),
     ],
 )
 def test_future_frames_are_never_read_outside_training(

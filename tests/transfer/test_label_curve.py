@@ -170,7 +170,9 @@ def test_what_each_system_starts_from_and_sees(
     assert np.abs(first[1][2][0] - second[1][2][0]).max() > 0.1
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.2])
+@pytest.mark.parametrize(
+    "dropout", [pytest.param(0.0, marks=pytest.mark.hard), 0.2]
+)
 def test_every_fit_starts_anew(encoder, rng, dropout):
     train, test = make_videos(rng, 12), make_videos(rng, 30, first=12)
     before = encoder.get_weights()
@@ -277,15 +279,13 @@ def test_the_curve_goes_on(encoder, rng, tmp_path, monkeypatch, eager):
     )
 
 
-@pytest.mark.parametrize(
-    ("updates", "seeds"),
-    [(15, 4), pytest.param(60, 6, marks=pytest.mark.hard)],
-)
-def test_permuted_labels_give_chance(encoder, rng, tmp_path, updates, seeds):
+# `test_what_each_system_starts_from_and_sees` finds what would leak.
+@pytest.mark.hard
+def test_permuted_labels_give_chance(encoder, rng, tmp_path):
     train = make_videos(rng, 60, permuted=True)
     test = make_videos(rng, 150, first=60)
-    config = dataclasses.replace(FAST, updates=updates)
-    curve = LabelCurveConfig((4,), seeds=seeds, finetune=config)
+    config = dataclasses.replace(FAST, updates=60)
+    curve = LabelCurveConfig((4,), seeds=6, finetune=config)
     (row,) = fit_cells(curve, train, test, encoder, tmp_path / "cells.jsonl")
     for system in SYSTEMS:
         assert row[system]["mean"] < 0.6, system
