@@ -11,6 +11,8 @@ import pathlib
 
 import av
 
+from video_repr.data.film import pictures_of
+
 
 def cut_film(film, directory, seconds):
     """Writes `STEM-000.mp4`, `STEM-001.mp4`, ... into a new directory.
@@ -27,7 +29,7 @@ def cut_film(film, directory, seconds):
     directory.mkdir(parents=True)
     parts, part, end = 0, None, 0.0
     with av.open(film) as source:
-        stream = source.streams.video[0]
+        stream = pictures_of(source)
         for packet in source.demux(stream):
             if packet.dts is None:
                 continue

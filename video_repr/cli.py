@@ -6,7 +6,6 @@ is mistyped are answered at once.
 
 import dataclasses
 import inspect
-import json
 import pathlib
 import sys
 from typing import Annotated
@@ -21,6 +20,7 @@ from video_repr.errors import DivergedError
 from video_repr.errors import InputError
 from video_repr.errors import PipelineError
 from video_repr.errors import extra
+from video_repr.files import read_json
 from video_repr.model_card import Terms
 from video_repr.runs import Run
 from video_repr.transfer.config import SYSTEMS
@@ -571,7 +571,7 @@ def main(arguments=None):
 
 
 def _print_evaluation(run):
-    _print_scores(json.loads(run.evaluation_file.read_text()))
+    _print_scores(read_json(run.evaluation_file, dict))
     print(f"Written to {run.path}: evaluation.json, figures/")
 
 

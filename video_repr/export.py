@@ -1,6 +1,5 @@
 """From a run to an artefact for others."""
 
-import json
 import pathlib
 import sys
 
@@ -8,6 +7,7 @@ from video_repr import artefact
 from video_repr.configs.data import data_of
 from video_repr.errors import InputError
 from video_repr.evaluation.export import evaluate_export
+from video_repr.files import read_json
 from video_repr.files import whole_directory
 from video_repr.files import write_json
 from video_repr.model_card import Terms
@@ -66,12 +66,12 @@ def export_run(run, directory=None, terms=None, replace=True, **about):
             },
         )
         if run.videos_file.exists():
-            videos = json.loads(run.videos_file.read_text())
+            videos = read_json(run.videos_file)
             write_json(partial / "videos.json", videos)
         metrics = _metrics(run, partial, model)
         if metrics is not None:
             write_json(partial / "metrics.json", metrics)
-        about = json.loads((partial / "config.json").read_text())
+        about = read_json(partial / "config.json")
         name = " ".join(directory.absolute().parts[-2:])
         (partial / artefact.CARD).write_text(
             model_card(name, about, metrics, terms or Terms())
@@ -103,5 +103,5 @@ def _metrics(run, partial, model):
         return None
     return {
         "measured_on": "the run's checkpoint",
-        **json.loads(run.evaluation_file.read_text()),
+        **read_json(run.evaluation_file, dict),
     }

@@ -1,13 +1,20 @@
 """Predictions in files, what is said of them, and the weights of a fusion."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from video_repr.errors import InputError
+from video_repr.transfer.fuse import average_splits
+from video_repr.transfer.fuse import fuse
 from video_repr.transfer.fuse import fusion_weights
 from video_repr.transfer.predictions import Predictions
+from video_repr.transfer.predictions import predictions_file
+from video_repr.transfer.predictions import write_outcome
 
 CLASSES = ("clap, twice", "run", "walk")
 
@@ -40,6 +47,62 @@ def test_files(rng, tmp_path):
     np.testing.assert_allclose(
         after.probabilities, before.probabilities, rtol=1e-8
     )
+
+
+def run_of(directory, **splits):
+    directory.mkdir()
+    write_outcome(directory, {}, splits)
+    return directory
+
+
+def test_films_are_known_by_their_content(rng, tmp_path):
+    """Names are what they are known by where no content is."""
+    one = predictions(rng, 5)
+    films = {name: f"file {name}" for name in one.ids}
+    # Values of frames are others in another stream.
+    values = {name: f"values {name}" for name in one.ids}
+    renamed = one.take([3, 0, 4, 2, 1])
+    sums = [films[name] for name in renamed.ids]
+    renamed = dataclasses.replace(renamed, ids=("a", "b", "c", "d", "e"))
+    others = dict(zip(renamed.ids, sums, strict=True))
+    swapped = dict(zip(one.ids, reversed(films.values()), strict=True))
+    runs = {
+        name: run_of(
+            tmp_path / name,
+            **dict.fromkeys(
+                ("validation", "test"),
+                dataclasses.replace(found, contents=contents),
+            ),
+        )
+        for name, found, contents in (
+            ("films", one, films),
+            ("renamed", renamed, others),
+            ("values", one, values),
+            ("unknown", one, {}),
+            ("namesakes", one, {n: f"file {n}2" for n in one.ids}),
+            ("swapped", one, swapped),
+        )
+    }
+
+    def fused(*names):
+        directory = tmp_path / "-".join(names)
+        fuse([runs[name] for name in names], directory)
+        return Predictions.read(predictions_file(directory, "test"))
+
+    for other in ("renamed", "values", "unknown"):
+        found = fused("films", other)
+        assert found.ids == one.ids
+        assert found.films == list(films.values())
+        np.testing.assert_allclose(found.probabilities, one.probabilities)
+        np.testing.assert_array_equal(found.labels, one.labels)
+        with pytest.raises(InputError, match="the same test videos"):
+            average_splits([runs["films"], runs[other]])
+    with pytest.raises(InputError, match="0 of them in both"):
+        fused("films", "namesakes")
+    average_splits([runs["films"], runs["namesakes"]])
+    # Each video has the class of another.
+    with pytest.raises(InputError, match="same class of a video"):
+        fused("films", "swapped")
 
 
 @given(seed=st.integers(0, 1000))

@@ -123,7 +123,7 @@ def read(path, decoded):
     av = _av()
     try:
         with av.open(str(path), metadata_errors="replace") as container:
-            stream = _pictures_of(container)
+            stream = pictures_of(container)
             # One thread a worker: Beam brings the parallelism.
             stream.thread_type = "NONE"
             decoded.promised = stream.frames
@@ -164,7 +164,7 @@ def length(path):
     period = said = None
     try:
         with av.open(str(path), metadata_errors="replace") as container:
-            stream = _pictures_of(container)
+            stream = pictures_of(container)
             period = _period(stream)
             said = container.duration and container.duration / av.time_base
             for packet in container.demux(stream):
@@ -226,7 +226,7 @@ def _av():
     return av
 
 
-def _pictures_of(container):
+def pictures_of(container):
     """The video stream that a player would choose."""
     from av.stream import Disposition
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from video_repr.errors import InputError
 from video_repr.errors import extra
+from video_repr.files import read_json
 from video_repr.files import whole_file
 from video_repr.files import write_json
 from video_repr.machine import made
@@ -117,12 +118,7 @@ def go_on(directory, about, names=()):
     about = json.loads(json.dumps(about))
     config = directory / "config.json"
     if config.exists():
-        try:
-            before = json.loads(config.read_text())
-        except ValueError as error:
-            raise InputError(
-                f"Expected a whole {config}. Received: {error}"
-            ) from error
+        before = read_json(config, dict)
         before.update({name: about[name] for name in names})
         others = sorted(k for k in about if before.get(k) != about[k])
         if before != about:

@@ -66,13 +66,16 @@ def compare_pretraining(curve, pretraining, directory, split="test"):
     data.train(pretraining.training.batch_size)
     data.validation()
     data.test()
+    settings = pretraining.to_dict()
     about = {
-        "pretraining": pretraining.to_dict(),
+        # The dataset is known by its sum, and may have been moved.
+        "dataset": settings["data"].pop("path"),
+        "pretraining": settings,
         "split": split,
         **dataclasses.asdict(curve),
         "sha256": data.fingerprint,
     }
-    go_on(directory, about)
+    go_on(directory, about, names=("dataset",))
     encoders = {
         name: _pretrained(pretraining, name, directory)
         for name in DECODERS

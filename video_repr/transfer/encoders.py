@@ -1,7 +1,6 @@
 """Encoders from where training and exporting leave them."""
 
 import hashlib
-import json
 import pathlib
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from video_repr import artefact
 from video_repr import presets
 from video_repr.errors import InputError
+from video_repr.files import read_json
 from video_repr.files import restore
 from video_repr.models import Encoder
 from video_repr.runs import Run
@@ -79,15 +79,15 @@ def check_unseen(path, videos, split):
     """
     path = pathlib.Path(path)
     directory = path if path.is_dir() else path.parent
-    try:
-        learned_from = json.loads((directory / "videos.json").read_text())
-    except (OSError, ValueError):
+    told = directory / "videos.json"
+    if not told.exists():
         print(
             f"{path} does not say which videos it was pretrained on: not "
             "checked for those that are held out.",
             flush=True,
         )
         return
+    learned_from = read_json(told, dict)
     # Validation chooses the checkpoint: before the test it has been seen.
     seen = [
         (name, of[name] if isinstance(of, dict) else None)

@@ -1,5 +1,7 @@
 """One prediction of several runs: two streams, or any number of models."""
 
+import dataclasses
+
 import numpy as np
 
 from video_repr.errors import InputError
@@ -67,20 +69,26 @@ def fuse(runs, directory):
     for split in ("validation", "test"):
         of[split] = [Predictions.read(predictions_file(r, split)) for r in runs]
         first = of[split][0]
-        for run, other in zip(runs, of[split], strict=True):
+        for number, run in enumerate(runs):
+            other = of[split][number]
             if first.classes != other.classes:
                 raise InputError(
                     "Expected the same classes in all runs. Received: "
                     f"{', '.join(first.classes)} in {runs[0]}, "
                     f"{', '.join(other.classes)} in {run}"
                 )
-            if first.ids != other.ids:
-                common = len({*first.ids} & {*other.ids})
+            mine, others = _known_by(first, other)
+            if sorted(mine) != sorted(others):
+                common = len({*mine} & {*others})
                 raise InputError(
                     f"Expected the same {split} videos in all runs. Received: "
-                    f"{len(first.ids)} in {runs[0]}, {len(other.ids)} in "
-                    f"{run}, {common} of them in both"
+                    f"{len(mine)} in {runs[0]}, {len(others)} in {run}, "
+                    f"{common} of them in both"
                 )
+            # In the first run's order.
+            order = np.empty(len(mine), int)
+            order[_sorted(mine)] = _sorted(others)
+            of[split][number] = other = other.take(order)
             differ = np.flatnonzero(first.labels != other.labels)
             if len(differ):
                 raise InputError(
@@ -91,11 +99,11 @@ def fuse(runs, directory):
                 )
     weights = fusion_weights(of["validation"])
     fused = {
-        split: Predictions(
-            found[0].ids,
-            found[0].labels,
-            found[0].classes,
-            np.einsum("r,rvc->vc", weights, [p.probabilities for p in found]),
+        split: dataclasses.replace(
+            found[0],
+            probabilities=np.einsum(
+                "r,rvc->vc", weights, [p.probabilities for p in found]
+            ),
         )
         for split, found in of.items()
     }
@@ -115,6 +123,21 @@ def fuse(runs, directory):
     with whole_directory(directory) as partial:
         write_outcome(partial, about, fused)
     return weights, fused
+
+
+def _known_by(one, other):
+    """What the videos of two `Predictions` are known by, two sequences.
+
+    The content of their films, which may have been renamed or have namesakes;
+    their names where it is not known of all.
+    """
+    if one.films and other.films:
+        return one.films, other.films
+    return one.ids, other.ids
+
+
+def _sorted(names):
+    return sorted(range(len(names)), key=names.__getitem__)
 
 
 def average_splits(runs):
@@ -144,7 +167,8 @@ def average_splits(runs):
                 f"{len(one.classes)}, in {run}"
             )
         for before, other in zip(runs[:i], found[:i], strict=True):
-            if set(one.ids) == set(other.ids):
+            mine, others = _known_by(one, other)
+            if set(mine) == set(others):
                 raise InputError(
                     "Expected runs on different splits. Received: the same "
                     f"test videos in {before} and in {run}"

@@ -9,11 +9,13 @@ import numpy as np
 from video_repr import visualization
 from video_repr.errors import InputError
 from video_repr.errors import extra
+from video_repr.files import read_json
 from video_repr.files import whole_file
 from video_repr.files import write_json
 from video_repr.machine import made
 
 _HARDEST = 20
+_CONTENTS = "contents.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,12 +27,15 @@ class Predictions:
         labels: class index of each, `[videos]`.
         classes: names of the classes.
         probabilities: `[videos, classes]`.
+        contents: what is known of the videos' content, by their names; see
+            `data.ClipDataset.contents`.
     """
 
     ids: tuple[str, ...]
     labels: np.ndarray
     classes: tuple[str, ...]
     probabilities: np.ndarray
+    contents: dict = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(cls, model, videos):
@@ -40,7 +45,18 @@ class Predictions:
             videos.labels,
             videos.classes,
             model.predict_videos(videos.frames),
+            {name: videos.contents.get(name) for name in videos.ids},
         )
+
+    @property
+    def films(self):
+        """The content of each video's film; None if one is not known.
+
+        Values of frames are no content to tell videos by: those of one film
+        are others in another stream.
+        """
+        found = [self.contents.get(name) or "" for name in self.ids]
+        return found if all(c.startswith("file ") for c in found) else None
 
     @property
     def found(self):
@@ -102,6 +118,15 @@ class Predictions:
             "hardest": self.hardest(),
         }
 
+    def take(self, indices):
+        """What is said of the videos of some indices, in their order."""
+        return dataclasses.replace(
+            self,
+            ids=tuple(self.ids[i] for i in indices),
+            labels=self.labels[indices],
+            probabilities=self.probabilities[indices],
+        )
+
     def write(self, path):
         """Writes a CSV file: a line a video, a column a class."""
         with whole_file(path) as partial, partial.open("w", newline="") as file:
@@ -116,11 +141,12 @@ class Predictions:
 
     @classmethod
     def read(cls, path):
-        """What `write` wrote.
+        """What `write` wrote, and what lies beside it of the contents.
 
         Raises:
             InputError: if it is missing or malformed.
         """
+        contents = pathlib.Path(path).with_name(_CONTENTS)
         try:
             with open(path, newline="") as file:
                 (_, _, *classes), *lines = csv.reader(file)
@@ -130,6 +156,8 @@ class Predictions:
                 np.array([classes.index(label) for label in labels]),
                 tuple(classes),
                 np.array(columns, float).T.reshape(len(ids), len(classes)),
+                # Before 0.2 there was none.
+                read_json(contents, dict) if contents.exists() else {},
             )
         except (OSError, ValueError, csv.Error) as error:
             raise InputError(
@@ -149,6 +177,7 @@ def write_outcome(directory, about, predictions):
     config.json            what it is
     made.json              on which machine, by which versions, when
     predictions-SPLIT.csv  probabilities of every video
+    contents.json          what is known of the videos' content, by name
     evaluation.json        `Predictions.summary` of each split
     figures/confusion-SPLIT.png
 
@@ -162,6 +191,14 @@ def write_outcome(directory, about, predictions):
     figures.mkdir()
     write_json(directory / "config.json", about)
     write_json(directory / "made.json", made())
+    write_json(
+        directory / _CONTENTS,
+        {
+            name: content
+            for found in predictions.values()
+            for name, content in found.contents.items()
+        },
+    )
     for split, found in predictions.items():
         found.write(predictions_file(directory, split))
         figure = visualization.confusion(
