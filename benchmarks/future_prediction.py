@@ -19,7 +19,7 @@ from benchmarks.resume import results_before
 from benchmarks.time_to_quality import curve
 from benchmarks.time_to_quality import work_of
 from video_repr import configs
-from video_repr.configs.data import Data
+from video_repr.data.run_data import MovingMNISTData
 from video_repr.files import write_json
 from video_repr.machine import machine
 
@@ -92,7 +92,7 @@ def main():
     arguments = tyro.cli(Arguments)
     base = configs.load(arguments.config)
     data = dataclasses.replace(base.data, digits=arguments.digits)
-    data = Data.of(dataclasses.replace(base, data=data))
+    data = MovingMNISTData.of(dataclasses.replace(base, data=data))
     model = dataclasses.replace(base.model, units=arguments.units)
     base = dataclasses.replace(data.config, model=model)
     asked = {

@@ -18,8 +18,8 @@ import tyro
 from pipelines import moving_mnist
 from pipelines.arguments import Output
 from video_repr import configs
-from video_repr.configs.data import Data
 from video_repr.data import ClipDataset
+from video_repr.data.run_data import MovingMNISTData
 from video_repr.files import write_json
 from video_repr.machine import machine
 from video_repr.training import build_model
@@ -77,7 +77,7 @@ def rates(step, times, batch_size):
 def measure(config, updates, batches):
     """Rates of the config's updates and of each source."""
     size = config.training.batch_size
-    sequences = Data.of(config).sequences("train")
+    sequences = MovingMNISTData.of(config).sequences("train")
     model = build_model(config)
     clips = tf.constant(sequences.sequences(range(size)))
     result = {

@@ -42,9 +42,10 @@ from pipelines import percepts
 from pipelines.arguments import Input
 from pipelines.arguments import Output
 from pipelines.sources import Source
-from pipelines.transforms import write
 from pipelines.transforms.convnet import Percepts
 from pipelines.transforms.flow import Flow
+from pipelines.transforms.parts import Part
+from pipelines.transforms.parts import part_path
 from video_repr import configs
 from video_repr.data.draw import rng_of
 from video_repr.data.features import IMAGE
@@ -307,14 +308,14 @@ def _writing(directory):
     )
     (pathlib.Path(directory) / "parts").mkdir()
     source = Source("none", "none", "none", split="train")
-    part = write.Part(str(directory), source, features)
+    part = Part(str(directory), source, features)
     start = time.perf_counter()
     for number in range(1000):
         name = f"none/{number:06}"
         part.add(Clip(name, values, "none", 0, "none", "none"))
     part.close()
     spent = time.perf_counter() - start
-    file = f"{write.part_path(str(directory), 'none')}.tfrecord"
+    file = f"{part_path(str(directory), 'none')}.tfrecord"
     return 1000 * spent / (os.path.getsize(file) / 1e6)
 
 

@@ -18,7 +18,7 @@ import tyro
 
 from benchmarks.step.work import Work
 from video_repr import configs
-from video_repr.configs.data import Data
+from video_repr.data.run_data import MovingMNISTData
 from video_repr.files import write_json
 from video_repr.training import build_model
 
@@ -62,7 +62,7 @@ def work_of(config):
 
 def curve(config, minutes, split, points):
     """Yields the points of the curve while it trains."""
-    data = Data.of(config)
+    data = MovingMNISTData.of(config)
     held_out = data.validation() if split == "validation" else data.test()
     training, flop = config.training, work_of(config).flop()
     model = build_model(config)

@@ -38,7 +38,7 @@ class Arguments:
             where (q * s)**2 is `[clips, time, features]`, and each clip's
             `name` and `subset`, 1 to train and 2 to test on.
         directory: where data and runs go.
-        split: the split to be right about; "validation" while settings are
+        split: the split that is held out; "validation" while settings are
             chosen.
         permuted: whether the labels of all training clips are permuted: no
             classifier should be better than chance then.

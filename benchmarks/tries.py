@@ -21,9 +21,10 @@ import tyro
 
 from benchmarks.resume import results_before
 from video_repr import configs
-from video_repr.configs.data import Data
+from video_repr.data.run_data import MovingMNISTData
 from video_repr.files import write_json
 from video_repr.machine import machine
+from video_repr.optimizers import with_compiled_update
 from video_repr.training import build_model
 
 
@@ -148,7 +149,7 @@ def run(attempt, config, minutes):
     # The rate is set below.
     training = dataclasses.replace(config.training, schedule="constant")
     config = dataclasses.replace(config, training=training)
-    data = Data.of(config)
+    data = MovingMNISTData.of(config)
     model = build_model(config)
     _initialize(model, attempt)
     optimizer = model.optimizer
@@ -156,11 +157,12 @@ def run(attempt, config, minutes):
         optimizer = getattr(keras.optimizers, attempt.optimizer)(
             global_clipnorm=training.clip_norm, **attempt.options
         )
+        if training.jit_update:
+            optimizer = with_compiled_update(optimizer)
     optimizer.learning_rate = 0.0
     model.compile(
         optimizer,
         jit_compile=training.jit_compile,
-        jit_update=training.jit_update,
         loss_weights=attempt.loss_weights,
     )
     batches = iter(data.sequences("train").dataset(training.batch_size))
@@ -218,7 +220,7 @@ def main():
     arguments = tyro.cli(Arguments)
     config = configs.load(arguments.config)
     data = dataclasses.replace(config.data, digits=arguments.digits)
-    data = Data.of(dataclasses.replace(config, data=data))
+    data = MovingMNISTData.of(dataclasses.replace(config, data=data))
     config = data.config
     asked = {
         "machine": machine(),

@@ -19,7 +19,7 @@ from video_repr.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Input:
-    """What is read.
+    """The films to read.
 
     Attributes:
         path: folder of films, or list of films, a path in each line.
@@ -28,9 +28,9 @@ class Input:
             their official layout.
         lists: folder of the official lists.
         split: number of the official split, 1 to 3.
-        labels: whether the folder that a film lies in is its class.
-        group_pattern: regular expression whose first group names, in a film's
-            path, what must not be divided between splits.
+        labels: whether the name of a film's folder is its class.
+        group_pattern: regular expression whose first group finds the name of a
+            film's group in its path; all films of a group are in one split.
     """
 
     path: Annotated[str, named("input")]
@@ -41,7 +41,7 @@ class Input:
     group_pattern: str | None = None
 
     def find(self):
-        """The `Sources`, the same content in one group.
+        """The `Sources`, with copies of a film in one group.
 
         Raises:
             InputError: if there are none, or the lists cannot be used.
@@ -82,16 +82,16 @@ class Input:
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """Where the dataset goes, and when it is refused.
+    """The dataset to write.
 
     Attributes:
         path: directory to write, <data_dir>/<name>/<version>.
-        overwrite: replace what is there.
+        overwrite: replace the dataset that is there.
         max_failure_rate: share of the sources that may fail.
-        validation: share of the groups that are for validation; of those for
-            training where official lists say which are for testing.
-        test: share of the groups that are for testing, without such lists.
-        shard_mb: size to divide the records by, MB.
+        validation: share of the groups for validation. With official lists of
+            test videos, it is a share of the training groups.
+        test: share of the groups for testing, without such lists.
+        shard_mb: size of a shard, MB.
     """
 
     path: Annotated[str, named("output")]
@@ -103,7 +103,7 @@ class Output:
 
     def __post_init__(self):
         parts = self.path.rstrip("/").split("/")
-        # Beam would take a * for any name.
+        # Beam would take a * for a pattern.
         if (
             len(parts) < 2
             or not all(re.fullmatch(r"[\w.-]+", part) for part in parts[-2:])
@@ -140,15 +140,14 @@ def main(kind, program, arguments=None):
     """Runs a pipeline's command.
 
     Args:
-        kind: dataclass of the arguments, called with the options of Beam.
+        kind: dataclass of the arguments; it is called with Beam's options.
         program: name of the module, for messages.
         arguments: the command line, without the program's name.
 
     Returns:
-        The exit code: 0 for success, 1 for a job that failed, 2 for input
-        that cannot be used.
+        The exit code: 0 for success, 1 for a failed job, 2 for unusable input.
     """
-    # Beam tells of clouds that nobody asked for.
+    # Otherwise Beam logs about clouds that are not in use.
     logging.getLogger().setLevel(logging.ERROR)
     ours, beams = split_arguments(arguments)
     try:
@@ -177,7 +176,7 @@ def main(kind, program, arguments=None):
 
 
 def split_arguments(arguments=None):
-    """Our own arguments, and those after `--` that are Beam's."""
+    """Our own arguments, and Beam's, which follow `--`."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if "--" not in arguments:
         return arguments, ()

@@ -1,8 +1,8 @@
-"""Films that are there more than once: copies and links, known by content.
+"""Finds copies and links of films, by their content.
 
-What is the same is of one group, so that no film is in two splits. Where
-official lists put the same into several splits, it stays in the one that
-measures, and is left out of the other.
+Copies are put in one group, so that no film is in two splits. If official lists
+put a film in several splits, test keeps it before validation before train, and
+it is left out of the others.
 """
 
 import collections
@@ -18,26 +18,26 @@ from pipelines.sources import described
 from pipelines.storage import file_systems
 from pipelines.transforms.decode import attempt
 from pipelines.transforms.decode import list_pictures
-from pipelines.transforms.frames import Frames
+from pipelines.transforms.frame_sampling import FrameSampling
 from video_repr.data.film import Decoded
 
-# What is measured on first, for a leak from it is the worse.
+# In order of importance: a leak from the test split is the worst.
 _SPLITS = ("test", "validation", "train")
-# Of a bucket most of the time is spent waiting.
+# Files read at once: reading from a bucket is mostly waiting.
 _AT_ONCE = 16
 
 
 def contents(sources):
-    """The contents that several sources have.
+    """The checksums of sources that have copies.
 
-    Only what is as large as another is read.
+    It reads only sources of equal size.
 
     Args:
         sources: a list of `Source`s.
 
     Returns:
-        SHA-256 by media id of those that are there more than once. What
-        cannot be read or has no frame is not among them.
+        SHA-256 by media id, of sources whose content occurs more than once,
+        without those that cannot be read or have no frame.
     """
     listed = _listed(sources)
     of_size = collections.defaultdict(list)
@@ -60,14 +60,14 @@ def contents(sources):
     return {
         source.media_id: digest
         for digest, found in of_sum.items()
-        # An error page saved under many names is no film.
+        # The same error page, saved under many names, is not a film.
         if len(found) > 1 and _has_a_frame(found[0])
         for source in found
     }
 
 
 def _listed(sources):
-    """Sizes by path of what lies elsewhere, for each folder is listed once."""
+    """Sizes by path of files in buckets; lists each folder once."""
     folders = {
         s.path if s.pictures else os.path.dirname(s.path)
         for s in sources
@@ -75,7 +75,7 @@ def _listed(sources):
     }
     sizes = {}
     for folder in folders:
-        # To ask for each file takes Beam a new client of the bucket.
+        # Beam would open a new client of the bucket for each file.
         with contextlib.suppress(Exception):
             (found,) = file_systems().match([file_systems().join(folder, "*")])
             sizes |= {f.path: f.size_in_bytes for f in found.metadata_list}
@@ -83,42 +83,42 @@ def _listed(sources):
 
 
 def _sizes(listed, source):
-    """Bytes of a film's file, or of each picture; none if it cannot be read."""
+    """Sizes of a film's file or of its pictures; () if they are unreadable."""
     try:
         paths = [source.path]
         if source.pictures:
             paths = list_pictures(source.path)
         return tuple(listed.get(path) or _size(path) for path in paths)
     except Exception:
-        # Beam's file systems have errors of their own; the job tells them.
+        # Each of Beam's file systems has its own errors; the job reports them.
         return ()
 
 
 def _size(path):
     if os.path.exists(path):
         return os.path.getsize(path)
-    # Its folder has a name that Beam takes for a pattern.
+    # Not listed, as Beam takes the name of its folder for a pattern.
     return file_systems().get_filesystem(path).size(path)
 
 
 def _has_a_frame(source):
-    frame, _ = attempt(iter(Frames().read(source, Decoded())))
+    frame, _ = attempt(iter(FrameSampling().read(source, Decoded())))
     return frame is not None
 
 
 def unite(sources, sums):
-    """Sources of which each content is in one group.
+    """Sources with all copies in one group.
 
-    A united group has the first of its groups' names. Official splits of the
-    same content: it stays in "test" before "validation" before "train"; where
-    it would be in another too, it is left out. Labels stay as they are.
+    A merged group has the first of its groups' names. If official splits share
+    a film, "test" keeps it before "validation" before "train", and it is left
+    out of the others. Labels do not change.
 
     Args:
         sources: `Sources`.
-        sums: digest of the content by media id; of some.
+        sums: checksum of the content by media id, for some sources.
 
     Returns:
-        `Sources`, the same ones where no content is there twice.
+        `Sources`; the given ones if there are no copies.
     """
     of_sum = collections.defaultdict(list)
     for source in sources.sources:
@@ -127,7 +127,7 @@ def unite(sources, sums):
     copies = [found for found in of_sum.values() if len(found) > 1]
     if not copies:
         return sources
-    groups, left_out, told = {}, {}, []
+    groups, left_out, lines = {}, {}, []
     for found in copies:
         official = [split for split in _SPLITS if split in _splits(found)]
         kept = [s for s in found if s.split == next(iter(official), None)]
@@ -140,7 +140,7 @@ def unite(sources, sums):
         first = min(_first(groups, source.group) for source in kept)
         for source in kept:
             groups[_first(groups, source.group)] = first
-        told.append(_tell(found, left_out))
+        lines.append(_sentence(found, left_out))
     return dataclasses.replace(
         sources,
         sources=tuple(
@@ -151,12 +151,12 @@ def unite(sources, sums):
             )
             for source in sources.sources
         ),
-        copies=tuple(told),
+        copies=tuple(lines),
     )
 
 
 def _first(groups, group):
-    """The name of the united group that a group is in."""
+    """The name of the merged group that a group is in."""
     while groups.get(group, group) != group:
         group = groups[group]
     return group
@@ -170,21 +170,21 @@ def _name(source):
     return repr(source.path if source.row is None else source.media_id)
 
 
-def _tell(sources, left_out):
-    told = " and ".join(map(_name, sources)) + " are the same"
+def _sentence(sources, left_out):
+    sentence = " and ".join(map(_name, sources)) + " are the same"
     labels = sorted({s.label for s in sources if s.label is not None})
     if len(labels) > 1:
-        told += f", of the classes {' and '.join(labels)}"
-    told += "".join(
+        sentence += f", of the classes {' and '.join(labels)}"
+    sentence += "".join(
         f"; {_name(source)} is {left_out[source.media_id]}"
         for source in sources
         if source.media_id in left_out
     )
-    return told
+    return sentence
 
 
-def told(sources: Sources):
-    """What is the same, in lines."""
+def summary(sources: Sources):
+    """The copies, one line each."""
     return "\n".join(
         [
             f"{len(sources.copies):,} of the sources are there more than "

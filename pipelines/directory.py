@@ -1,4 +1,4 @@
-"""What a dataset directory says of itself."""
+"""The description of a dataset directory: info.json, card, schema, ..."""
 
 import fnmatch
 import importlib.metadata
@@ -14,7 +14,9 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from pipelines.schema import columns
 from pipelines.schema import schema
-from pipelines.transforms import write
+from pipelines.storage import read_json
+from pipelines.storage import write_whole
+from pipelines.transforms.moments import Moments
 from video_repr.data import records
 from video_repr.data.dataset import fingerprint
 from video_repr.data.splits import SPLITS
@@ -31,7 +33,7 @@ _PACKAGES = (
     "video_repr",
 )
 
-# All that there is in a dataset directory, but for its shards.
+# All files of a dataset directory other than its shards.
 _NAMES = {
     "COMPLETED",
     "README.md",
@@ -45,7 +47,7 @@ _NAMES = {
 
 
 def are_its_own(names):
-    """Whether files of these names belong to a dataset directory."""
+    """Whether all files of these names belong to a dataset directory."""
     return all(
         name in _NAMES or fnmatch.fnmatchcase(name, "*.tfrecord")
         for name in names
@@ -53,7 +55,7 @@ def are_its_own(names):
 
 
 def are_of_a_dataset(names):
-    """Whether files of these names are a dataset directory, and no others."""
+    """Whether files of these names are a dataset directory without others."""
     return names >= {"info.json", "features.json"} and are_its_own(names)
 
 
@@ -63,15 +65,15 @@ DATASET = Kind(
 )
 
 
-def describe(staging, name, job, told, summaries, splits):
+def describe(staging, name, job, recipe, summaries, splits):
     """Writes everything but the records; `COMPLETED` last.
 
     Args:
         staging: folder of the job, with its finished shards.
-        name: of the dataset.
+        name: name of the dataset.
         job: a `job.Job`.
-        told: what the records depend on.
-        summaries: of the sources, in the order of their names.
+        recipe: the settings that the records depend on.
+        summaries: summaries of the sources, in the order of their names.
         splits: split of each media id.
     """
     names = sorted(
@@ -81,19 +83,19 @@ def describe(staging, name, job, told, summaries, splits):
         )
         for found in matched.metadata_list
     )
-    shards = [write.read_json(name) for name in names]
+    shards = [read_json(name) for name in names]
     of_shards = [shard.pop("records", None) for shard in shards]
     statistics = {}
     for split in SPLITS:
-        moments = write.Moments()
+        moments = Moments()
         for summary in summaries:
             if splits[summary["media_id"]] == split and summary["clips"]:
-                moments.merge(write.Moments.from_dict(summary["moments"]))
+                moments.merge(Moments.from_dict(summary["moments"]))
         if moments.count:
             statistics[split] = moments
     info = {
         "name": name,
-        "made_by": told,
+        "made_by": recipe,
         "versions": versions(),
         "splits": {
             split: _split_info(
@@ -136,23 +138,21 @@ def describe(staging, name, job, told, summaries, splits):
     folder = FileSystems.join(staging, "shards")
     for file, text in texts.items():
         if not text and "://" in folder:
-            # Beam writes no empty files to s3://.
+            # Beam cannot write empty files to s3://.
             continue
-        write.write_whole(FileSystems.join(folder, file), text.encode())
-    # Unfinished jobs of before 0.2 may have shards that do not say.
+        write_whole(FileSystems.join(folder, file), text.encode())
+    # Shards of unfinished jobs from before 0.2 may lack this entry.
     if None not in of_shards:
         array = io.BytesIO()
         np.save(array, records.table_of(of_shards))
-        write.write_whole(
-            FileSystems.join(folder, records.FILE), array.getvalue()
-        )
-    write.write_whole(
+        write_whole(FileSystems.join(folder, records.FILE), array.getvalue())
+    write_whole(
         FileSystems.join(folder, "stats.pb"),
         statistics_list(info, statistics, job.features).SerializeToString(
             deterministic=True
         ),
     )
-    write.write_whole(FileSystems.join(folder, "COMPLETED"), b"\n")
+    write_whole(FileSystems.join(folder, "COMPLETED"), b"\n")
 
 
 def mean_and_std(moments):
@@ -163,7 +163,7 @@ def mean_and_std(moments):
 
 
 def statistics_list(info, statistics, features):
-    """The records' `tensorflow_metadata` statistics, a set for each split."""
+    """`tensorflow_metadata` statistics of the records, for each split."""
     kinds = statistics_pb2.FeatureNameStatistics
     result = statistics_pb2.DatasetFeatureStatisticsList()
     for split, moments in statistics.items():
@@ -192,7 +192,7 @@ def statistics_list(info, statistics, features):
                 feature.type = kinds.BYTES
                 common = feature.bytes_stats.common_stats
             if name == features.key and features.is_image:
-                # Pixels are no values of the record, so no num_stats.
+                # Pixels are inside a PNG, so they have no num_stats.
                 for of, channels in zip(
                     ("mean", "std_dev"), mean_and_std(moments), strict=True
                 ):

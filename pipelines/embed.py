@@ -3,14 +3,13 @@ r"""Embeddings of clips, by an exported encoder.
     python -m pipelines.embed --encoder saved_models/demo/1 \
         --dataset data/moving_mnist/1 --output data/embeddings
 
-or, with films in place of a dataset, `--films films`, whose frames are
-scaled to the encoder's size first, anew when they have changed. Writes, for
-each shard,
+or, with films in place of a dataset, `--films films`. This scales the films to
+the encoder's size first, again if they have changed. It writes, for each shard,
 
     NAME.parquet    id (string), vector (float32 list)
     NAME.tfrecord   tf.train.Example of example/id and embedding/floats
 
-embeddings.json, and COMPLETED at last. Options of Beam follow `--`.
+and embeddings.json, and at the end COMPLETED. Beam's options follow `--`.
 """
 
 import dataclasses
@@ -33,7 +32,7 @@ from video_repr.files import only_writer
 from video_repr.files import read_json
 from video_repr.files import write_json
 
-# What was embedded by what; a folder with it is one of embeddings.
+# Says which encoder embedded which clips; marks a folder of embeddings.
 _MARK = "embeddings.json"
 
 
@@ -45,12 +44,12 @@ class Arguments:
         encoder: SavedModel of the encoder, as `video-repr export` writes it.
         output: directory to write.
         dataset: dataset directory of the clips.
-        films: folder of films, in place of a dataset; their clips become
-            one below the output.
+        films: folder of films, in place of a dataset; a dataset of their clips
+            is made below the output.
         clip_frames: frames of a film's clip.
         max_failure_rate: share of the films that may fail.
-        overwrite: replace what is there.
-        batch: clips that go through the encoder at once.
+        overwrite: replace the embeddings that are there.
+        batch: clips in a batch of the encoder.
         workers: processes on this machine.
     """
 
@@ -84,9 +83,9 @@ class Arguments:
         import_tensorflow()
         import apache_beam as beam
 
-        from pipelines.job import ChangedSourcesError
+        from pipelines.staging import ChangedSourcesError
+        from pipelines.storage import write_whole
         from pipelines.transforms import vectors
-        from pipelines.transforms import write
         from video_repr.data import ClipDataset
 
         frame_shape = vectors.frame_shape_of(self.encoder)
@@ -108,7 +107,7 @@ class Arguments:
                 f"{dataset.path}"
             )
         sums = {
-            # Of one elsewhere it is not known.
+            # Not known for an encoder in a bucket.
             "encoder": fingerprint(self.encoder)
             if os.path.isdir(self.encoder)
             else None,
@@ -133,11 +132,11 @@ class Arguments:
                     self.output,
                 )
             )
-        write.write_whole(os.path.join(self.output, "COMPLETED"), b"\n")
+        write_whole(os.path.join(self.output, "COMPLETED"), b"\n")
         print(f"{self.output} written.")
 
     def _cut(self, frame_shape, path, engine, overwrite):
-        """The films as a dataset of clips of the encoder's size."""
+        """Makes a dataset of clips of the encoder's size from the films."""
         height, width, channels = (*frame_shape, 0, 0)[:3]
         if len(frame_shape) < 2 or height != width:
             raise InputError(
@@ -163,7 +162,7 @@ class Arguments:
         )(engine.beam_options)
 
     def _check_output(self):
-        """Whether there are whole embeddings, which are to stay."""
+        """Whether the output has complete embeddings to keep."""
         path = pathlib.Path(self.output)
         if path.exists() and not path.is_dir():
             raise InputError(
@@ -182,9 +181,9 @@ class Arguments:
         return "COMPLETED" in there and not self.overwrite
 
     def _check_same(self, sums):
-        """Refuses to keep the embeddings of others.
+        """Checks that embeddings are of the same encoder and clips.
 
-        Their content decides, and not their names.
+        It compares their content, not their names.
         """
         before = read_json(pathlib.Path(self.output, _MARK), dict)
         before = before.get("sha256")
@@ -196,12 +195,12 @@ class Arguments:
                 + (
                     f"of another {' and another '.join(others)}"
                     if others
-                    else "that do not say of what content"
+                    else "without a record of their content"
                 )
             )
 
     def _begin(self, sums):
-        """Removes what was written before, here or by a job that died."""
+        """Removes previous embeddings, and the rest of a killed job."""
         path = pathlib.Path(self.output)
         path.mkdir(parents=True, exist_ok=True)
         (path / "COMPLETED").unlink(missing_ok=True)
@@ -220,50 +219,8 @@ class Arguments:
         write_json(path / _MARK, about)
 
 
-def nearest(embeddings, example_id, count=5):
-    """Clips that move like one.
-
-    Args:
-        embeddings: directory that this pipeline wrote.
-        example_id: id of the clip.
-        count: number of clips.
-
-    Returns:
-        Pairs `(id, cosine similarity)`, the nearest first, without the clip.
-
-    Raises:
-        InputError: if the directory is not complete, or has no such clip.
-    """
-    import pyarrow
-    import pyarrow.parquet
-
-    path = pathlib.Path(embeddings)
-    if not (path / "COMPLETED").is_file():
-        raise InputError(
-            f"Expected embeddings that were written to their end. Received: "
-            f"{embeddings} without its file COMPLETED"
-        )
-    table = pyarrow.concat_tables(
-        pyarrow.parquet.read_table(file)
-        for file in sorted(path.glob("*.parquet"))
-    )
-    ids = table["id"].to_pylist()
-    if example_id not in ids:
-        raise InputError(
-            f"Expected the id of a clip in {embeddings}. Received: "
-            f"{example_id!r}"
-        )
-    vectors = np.array(table["vector"].to_pylist(), np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-12
-    similarity = vectors @ vectors[ids.index(example_id)]
-    order = np.argsort(-similarity, kind="stable")
-    return [
-        (ids[i], float(similarity[i])) for i in order if ids[i] != example_id
-    ][:count]
-
-
 if __name__ == "__main__":
-    # Not this module's own names: workers know none of `__main__`.
+    # Imported again, as workers do not know the names of `__main__`.
     from pipelines.embed import Arguments
 
     sys.exit(main(Arguments, "pipelines.embed"))

@@ -1,10 +1,11 @@
-"""Which Beam runner does the work."""
+"""Chooses the Beam runner."""
 
 import dataclasses
 import sys
 
 from pipelines.storage import file_systems
 from video_repr.errors import InputError
+from video_repr.ranges import check_ranges
 
 _DASK = (
     "DaskRunner loses data without an error in this version of Beam: only the "
@@ -18,7 +19,7 @@ class Engine:
 
     Attributes:
         workers: processes on this machine.
-        beam_options: Beam's own options, which choose any other runner:
+        beam_options: Beam's options, which can choose another runner:
             ("--runner=DataflowRunner", "--project=...").
     """
 
@@ -26,14 +27,11 @@ class Engine:
     beam_options: tuple[str, ...] = ()
 
     def __post_init__(self):
-        if self.workers < 1:
-            raise InputError(
-                f"Expected at least one worker. Received: {self.workers}"
-            )
+        check_ranges(self, workers="[1, inf)")
         if not self.beam_options:
-            # Beam takes seconds to import; other arguments come first.
+            # Importing Beam takes seconds; other arguments are checked first.
             return
-        # What is listed before a pipeline is made reads them as well.
+        # Listing files before the pipeline is made needs the options too.
         file_systems().set_options(self._options())
         if "dask" in (self.runner or "").lower():
             raise InputError(
@@ -57,7 +55,7 @@ class Engine:
 
     @property
     def runner(self):
-        """The runner that Beam's options name, None for our own choice."""
+        """The runner that Beam's options name; None for our own choice."""
         if not self.beam_options:
             return None
         return self._options().get_all_options(drop_default=True).get("runner")
@@ -66,8 +64,8 @@ class Engine:
         """A `beam.Pipeline`, not yet run.
 
         Args:
-            workers: processes on this machine, where it runs here, in place
-                of `self.workers`.
+            workers: processes on this machine, in place of `self.workers`, if
+                it runs on this machine.
         """
         import apache_beam as beam
         from apache_beam.runners.portability.fn_api_runner import fn_runner
@@ -82,7 +80,7 @@ class Engine:
             environment = environment.from_command_string(
                 f"{sys.executable} -m pipelines.worker"
             )
-        # A pipeline without a runner would first try to download one.
+        # Without a runner, Beam would first try to download one.
         return beam.Pipeline(
             runner=fn_runner.FnApiRunner(environment),
             options=self._options(f"--direct_num_workers={workers}"),

@@ -2,7 +2,7 @@
 
 import tyro
 
-# Fields of a nested dataclass as flags of their own, --rate for frames.rate.
+# Makes fields of a nested dataclass top-level flags: --rate for frames.rate.
 FLAT = tyro.conf.arg(name="")
 
 

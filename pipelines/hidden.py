@@ -1,7 +1,7 @@
-"""What systems and programs leave among films, and no user put there."""
+"""Files and folders among films that systems and programs leave there."""
 
-# Bins, pictures of the contents, resource forks, versions. Names that begin
-# with a dot are not repeated.
+# Bins, thumbnails, resource forks, versions. Names with a dot at the beginning
+# are hidden in any case.
 _LEFT = frozenset(
     (
         "$recycle.bin", "@eadir", "@recently-snapshot", "@recycle", "@sharebin",
@@ -13,13 +13,13 @@ _LEFT = frozenset(
 
 
 def hidden(path):
-    """The part of a path, from its beginning, that is hidden.
+    """The beginning of a path, up to its first hidden part.
 
     Args:
-        path: relative, its parts divided by `/`.
+        path: relative path, with parts separated by `/`.
 
     Returns:
-        ".Trash-1000" of ".Trash-1000/files/film.mp4"; None where nothing is
+        ".Trash-1000" for ".Trash-1000/files/film.mp4"; None if no part is
         hidden.
     """
     parts = path.split("/")

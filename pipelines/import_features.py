@@ -1,22 +1,23 @@
-r"""Features that were computed elsewhere, as a dataset of percepts.
+r"""Imports features computed elsewhere as a dataset of percepts.
 
     python -m pipelines.import_features --arrays fc6.npy --index index.csv \
         --output data/fc6/1
 
-`--arrays` is an .npy, .npz or .h5 file of one array `[clips, time,
-features]`, or an .npz or .h5 file of an array `[time, features]` for each
+`--arrays` is an .npy, .npz or .h5 file with one array `[clips, time,
+features]`, or an .npz or .h5 file with an array `[time, features]` for each
 clip, under its name. `--index` is a CSV file with a line for each clip, in
 the order of the array, and the columns
 
     clip    its name
-    label   its class; may be left out
-    group   what must not be divided between splits; the clip when there is
-            no such column
-    split   train, validation or test; drawn by the group when left out
+    label   its class; optional
+    group   name of its group, which must stay in one split; each clip is a
+            group without this column
+    split   train, validation or test; drawn at random by group without this
+            column
 
-Blanks around names are no part of them. Clips of the same values are of one
-group. Without validation clips in the index they are taken from the training
-groups. Options of Beam follow `--`.
+Blanks around names are removed. Clips with the same values are in one group.
+If the index has no validation clips, they are taken from the training groups.
+Beam's options follow `--`.
 """
 
 import collections
@@ -59,8 +60,8 @@ class Arguments:
     Attributes:
         arrays: .npy, .npz or .h5 file of the features.
         index: CSV file of the clips.
-        output: where the dataset goes.
-        stream: what the features are of, RGB frames or optical flow.
+        output: the dataset to write.
+        stream: the input of the features, RGB frames or optical flow.
         workers: processes on this machine.
     """
 
@@ -100,7 +101,7 @@ class Arguments:
 def _write(features, staging):
     import apache_beam as beam
 
-    from pipelines.transforms.write import WriteParts
+    from pipelines.transforms.parts import WriteParts
 
     return beam.ParDo(WriteParts(Rows(), features, staging))
 
@@ -192,7 +193,7 @@ def read_index(index, arrays):
 
 
 def check(arrays, sources):
-    """Refuses arrays that do not fit their index.
+    """Checks that arrays fit their index.
 
     Returns:
         The number of features, and the SHA-256 of each clip's values by its
@@ -228,7 +229,7 @@ def check(arrays, sources):
                 f"{source.media_id}"
             )
         with np.errstate(over="ignore"):
-            # Larger numbers than float32 holds are infinite there.
+            # Numbers beyond the range of float32 become infinite.
             values = values.astype(np.float32)
         if not np.isfinite(values).all():
             raise InputError(
@@ -261,7 +262,7 @@ def _opened(path, modified):
 
 
 class _Arrays:
-    """A file of arrays, looked through once a process."""
+    """A file of arrays, opened once a process."""
 
     def __init__(self, path):
         self._path = path
@@ -293,14 +294,14 @@ class _Arrays:
 
 
 def _reader(path):
-    """A function of name and row, and the shape of each name's array."""
+    """A function that reads a row of a name's array, and the arrays' shapes."""
     suffix = pathlib.Path(path).suffix.lower()
     expected = f"a whole {suffix} file of features"
     if suffix in (".h5", ".hdf5"):
         file = files.Hdf5(path, expected)
         return file.read, file.shapes
     if suffix == ".npy":
-        # Named by nothing.
+        # The array has no name.
         arrays = {None: files.read_npy(path, expected, mapped=True)}
     elif suffix == ".npz":
         arrays = files.read_npz(path, expected)
@@ -315,7 +316,7 @@ def _reader(path):
 
 
 if __name__ == "__main__":
-    # Not this module's own names: workers know none of `__main__`.
+    # Imported again, as workers do not know the names of `__main__`.
     from pipelines.import_features import Arguments
 
     sys.exit(main(Arguments, "pipelines.import_features"))

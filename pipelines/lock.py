@@ -1,10 +1,10 @@
 """One job at a time on an output.
 
-On this machine a lock is a file that the system gives back when its process
-ends, however it does. In a bucket it is an object, `.NAME.lock` beside the
-output, that its job renews: one that is not renewed is of a job that died.
-Amazon's and Google's stores write it only if it is as it was last seen; for
-others it is read once more after a while.
+On this machine a lock is a file that the system unlocks when its process ends
+for any reason. In a bucket it is an object, `.NAME.lock` beside the output,
+that its job renews; if it is not renewed, the job has died. Amazon's and
+Google's stores can write it only if nobody else has changed it; in others the
+job reads it again after a while.
 """
 
 import contextlib
@@ -26,12 +26,12 @@ from video_repr.files import only_writer
 FileSystems = file_systems()
 
 _RENEWED = 10.0  # seconds between two renewals
-_EXPIRES = 60.0  # seconds without one until a job is taken for dead
-_SETTLED = 2.0  # seconds until what others write at the same time is seen
+_EXPIRES = 60.0  # seconds without renewal until a job counts as dead
+_SETTLED = 2.0  # seconds until a simultaneous write of others is visible
 
 
 def is_local(path):
-    """Whether a path is of this machine: by the path, not by what is there."""
+    """Whether a path is on this machine, by its form alone."""
     return FileSystems.get_scheme(path) is None
 
 
@@ -40,16 +40,16 @@ def only_job(path, beam_options=()):
     """Refuses a second job on an output while there is one.
 
     Args:
-        path: of the output.
-        beam_options: Beam's own options, which say how a bucket is reached.
+        path: path of the output.
+        beam_options: Beam's options, for access to a bucket.
 
     Yields:
-        A function that raises `InputError` if another job has taken over, as
-        it may after this machine has slept.
+        A function that raises `InputError` if another job has taken over, which
+        can happen after this machine was suspended.
 
     Raises:
-        InputError: if there is another job, which in a bucket takes until it
-            is known to live; if the output cannot be written.
+        InputError: if there is another job (in a bucket, this waits until the
+            other renews its lock), or if the output cannot be written.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -61,7 +61,7 @@ def only_job(path, beam_options=()):
         except InputError:
             raise
         except Exception as error:
-            # Every store has errors of its own.
+            # Every store has its own errors.
             raise InputError(
                 f"Expected an output that can be written. Received: {path}: "
                 f"{error}"
@@ -70,7 +70,7 @@ def only_job(path, beam_options=()):
 
 
 def _nothing():
-    """What is left to check where the system keeps the lock."""
+    """The check for a local output, where the system keeps the lock."""
 
 
 @contextlib.contextmanager
@@ -107,7 +107,7 @@ class _Lease:
         self._seen = None
 
     def take(self):
-        # That it changes says that its job lives, whatever the clocks say.
+        # A change shows that its job is alive, whatever the clocks say.
         first, since = self._object.read(), time.monotonic()
         if first is not None:
             print(
@@ -129,8 +129,8 @@ class _Lease:
 
     def keep(self, ended):
         while not ended.wait(_RENEWED):
-            # A store that cannot be reached may be again, before others
-            # take this job for dead.
+            # If the store cannot be reached, try again before others take this
+            # job for dead.
             with contextlib.suppress(Exception):
                 seen = self._write(self._seen)
                 if seen is None:
@@ -146,7 +146,7 @@ class _Lease:
             )
 
     def give_back(self):
-        # Left there, it is taken for a dead job's.
+        # If it stays there, it expires as that of a dead job.
         with contextlib.suppress(Exception):
             if self._is_ours(self._object.read()):
                 FileSystems.delete([self._path])
@@ -155,7 +155,7 @@ class _Lease:
         text = json.dumps({**self._job, "renewals": next(self._renewals)})
         written = self._object.write(text, seen)
         if written is None:
-            # It may have been written by a try whose answer was lost.
+            # An earlier try may have written it, with its answer lost.
             found = self._object.read()
             written = found if self._is_ours(found) else None
         return written
@@ -182,10 +182,10 @@ class _Lease:
 
 
 class _Object:
-    """A small object in a bucket that is changed by one job at a time.
+    """A small object in a bucket that one job at a time changes.
 
     Args:
-        path: of the object.
+        path: path of the object.
         options: Beam's `PipelineOptions`.
     """
 
@@ -193,7 +193,7 @@ class _Object:
         self._path = path
 
     def read(self):
-        """Its version and its text; None if there is none."""
+        """Version and text of the object; None if it does not exist."""
         if not FileSystems.exists(self._path):
             return None
         try:
@@ -202,17 +202,17 @@ class _Object:
             ) as file:
                 text = file.read().decode()
         except Exception:
-            # It may be gone by now; each file system has an error for that.
+            # It may be gone by now; each file system has its own error.
             if FileSystems.exists(self._path):
                 raise
             return None
         return text, text
 
     def write(self, text, seen):
-        """Writes it if it is as it was seen.
+        """Writes the object if nobody has changed it since it was seen.
 
         Returns:
-            What `read` would; None if it was not, or no longer is.
+            The new version and text, as `read`; None if somebody has.
         """
         if self.read() != seen:
             return None
@@ -254,7 +254,7 @@ class _OfAmazon(_Object):
             if status in (404, 409, 412):
                 return None
             if status == 501:
-                # A store that speaks Amazon's protocol but for this.
+                # The store implements Amazon's protocol without this part.
                 return super().write(text, seen)
             raise
         return put["ETag"], text
@@ -278,7 +278,7 @@ class _OfGoogle(_Object):
             if blob is None:
                 return None
             generation = blob.generation
-            # Or it has changed since.
+            # Otherwise it has changed since.
             with contextlib.suppress(NotFound, PreconditionFailed):
                 text = blob.download_as_text(if_generation_match=generation)
                 return generation, text

@@ -1,9 +1,9 @@
-"""Moving MNIST on disk, for those who want files.
+"""Writes Moving MNIST as a dataset directory.
 
     python -m pipelines.moving_mnist --output data/moving_mnist/1
 
-The sequences are those that `video_repr.data.MovingMNIST` makes on the fly.
-Options of Beam follow `--`.
+The sequences are the same as `video_repr.data.MovingMNIST` makes on the fly.
+Beam's options follow `--`.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ from video_repr.data.features import Clip
 from video_repr.data.features import Features
 from video_repr.errors import InputError
 
-# A source is so many sequences.
+# Number of sequences in a source.
 _BLOCK = 500
 
 
@@ -40,7 +40,7 @@ class Sequences:
     def clips(self, source, decoded):
         """Yields the `Clip`s of a block."""
         split, _ = source.media_id.split("/")
-        first, count = source.row, int(source.path)
+        first, count = source.row, source.rows
         made = _data(self.config).sequences(split)
         for number, values in enumerate(
             made.sequences(range(first, first + count)), start=first
@@ -52,9 +52,9 @@ class Sequences:
 
 @functools.lru_cache(maxsize=1)
 def _data(config):
-    from video_repr.configs.data import Data
+    from video_repr.data.run_data import MovingMNISTData
 
-    return Data.of(config)
+    return MovingMNISTData.of(config)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,17 +62,17 @@ class Arguments:
     """Write Moving MNIST into a dataset directory.
 
     Attributes:
-        output: where the dataset goes.
-        data: what the sequences look like.
+        output: the dataset to write.
+        data: digits, motion, and numbers of held-out sequences.
         frames: frames of a sequence.
         train: number of training sequences.
-        seed: of the training sequences.
+        seed: random seed of the training sequences.
         workers: processes on this machine.
     """
 
     output: Annotated[Output, FLAT]
-    data: configs.DataConfig = dataclasses.field(
-        default_factory=configs.DataConfig
+    data: configs.MovingMNISTConfig = dataclasses.field(
+        default_factory=configs.MovingMNISTConfig
     )
     frames: int = 20
     train: int = 10_000
@@ -104,11 +104,13 @@ class Arguments:
         data = _data(config)
         sources = [
             Source(
-                str(min(_BLOCK, count - first)),
-                f"{split}/{first:08}",
-                f"{split}/{first:08}",
+                # They have no path.
+                path=f"{split}/{first:08}",
+                media_id=f"{split}/{first:08}",
+                group=f"{split}/{first:08}",
                 split=split,
                 row=first,
+                rows=min(_BLOCK, count - first),
             )
             for split, count in (
                 ("train", self.train),
@@ -122,7 +124,8 @@ class Arguments:
         Job(
             "pipelines.moving_mnist",
             {
-                "config": data.config.to_dict(),
+                # Without "kind", as before 0.2.
+                "config": dataclasses.asdict(data.config),
                 "digits": data.digits.describe(),
                 "train": self.train,
             },
@@ -135,13 +138,13 @@ class Arguments:
 def _write(sequences, features, staging):
     import apache_beam as beam
 
-    from pipelines.transforms.write import WriteParts
+    from pipelines.transforms.parts import WriteParts
 
     return beam.ParDo(WriteParts(sequences, features, staging))
 
 
 if __name__ == "__main__":
-    # Not this module's own names: workers know none of `__main__`.
+    # Imported again, as workers do not know the names of `__main__`.
     from pipelines.moving_mnist import Arguments
 
     sys.exit(main(Arguments, "pipelines.moving_mnist"))

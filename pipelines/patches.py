@@ -2,8 +2,8 @@
 
     python -m pipelines.patches --input films --output data/films/1
 
-Clips of small patches, cut at random from films: one place for all frames of
-a clip. Pixels are kept as they are. Options of Beam follow `--`.
+It cuts clips of small patches from films, at a random place that is the same
+for all frames of a clip. Pixels are not changed. Beam's options follow `--`.
 """
 
 import dataclasses
@@ -26,9 +26,9 @@ class Arguments:
     """Cut patches from films into a dataset directory.
 
     Attributes:
-        input: what is read.
-        output: where the dataset goes.
-        patches: how they are cut.
+        input: the films to read.
+        output: the dataset to write.
+        patches: how patches are cut.
         workers: processes on this machine.
     """
 
@@ -61,13 +61,13 @@ class Arguments:
 def _write_patches(patches, features, staging):
     import apache_beam as beam
 
-    from pipelines.transforms.write import WriteParts
+    from pipelines.transforms.parts import WriteParts
 
     return beam.ParDo(WriteParts(patches, features, staging))
 
 
 if __name__ == "__main__":
-    # Not this module's own names: workers know none of `__main__`.
+    # Imported again, as workers do not know the names of `__main__`.
     from pipelines.patches import Arguments
 
     sys.exit(main(Arguments, "pipelines.patches"))

@@ -1,10 +1,10 @@
-r"""Percepts: what a network sees in each frame (paper, section 3.4).
+r"""Percepts: activations of a network for each frame (paper, section 3.4).
 
     pip install 'video_repr[pipelines,percepts]'
     python -m pipelines.percepts --input films \
         --output data/percepts/1
 
-Options of Beam follow `--`.
+Beam's options follow `--`.
 """
 
 import dataclasses
@@ -28,11 +28,11 @@ from video_repr.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """Write what a network sees in films into a dataset directory.
+    """Write a network's percepts of films into a dataset directory.
 
     Attributes:
-        input: what is read.
-        output: where the dataset goes.
+        input: the films to read.
+        output: the dataset to write.
         percepts: how frames become percepts.
         workers: processes on this machine.
     """
@@ -50,7 +50,7 @@ class Arguments:
         sources = self.input.find()
         made = self.percepts
         if made.stream == "flow":
-            # Found missing now rather than at each film.
+            # A missing package is found now rather than at each film.
             made.flow.make()
         if made.stream == "flow" and made.network is None:
             if made.weights is not None or made.crops != "centre":
@@ -87,7 +87,7 @@ class Arguments:
 def _write_flow(images, features, staging):
     import apache_beam as beam
 
-    from pipelines.transforms.write import WriteParts
+    from pipelines.transforms.parts import WriteParts
 
     return beam.ParDo(WriteParts(images, features, staging))
 
@@ -101,7 +101,7 @@ def _write_percepts(percepts, features, staging):
 
 
 if __name__ == "__main__":
-    # Not this module's own names: workers know none of `__main__`.
+    # Imported again, as workers do not know the names of `__main__`.
     from pipelines.percepts import Arguments
 
     sys.exit(main(Arguments, "pipelines.percepts"))

@@ -25,7 +25,7 @@ def schema(features):
 
 
 def columns(features):
-    """Yields the fields of a record: name, type in schemas, shape or None."""
+    """Yields the fields of a record: name, schema type, shape or None."""
     texts = (
         fields.DATA_PATH,
         fields.MEDIA_ID,

@@ -1,4 +1,4 @@
-"""What is read: folders of films, lists, UCF-101, HMDB-51, pictures."""
+"""Finds films: in folders, lists, UCF-101, HMDB-51, folders of pictures."""
 
 import dataclasses
 import hashlib
@@ -18,7 +18,7 @@ FILMS = (
     ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",
     ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv",
 )  # fmt: skip
-# Not any colon: files are named like "film:1.mp4" and "12:30.mp4".
+# Not any colon: there are files named like "film:1.mp4" and "12:30.mp4".
 URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 
 
@@ -27,14 +27,15 @@ class Source:
     """A film or a folder of pictures.
 
     Attributes:
-        path: where it lies, in any of Beam's file systems.
+        path: its path, in any of Beam's file systems.
         media_id: its name, the same on every machine.
-        group: what must not be divided between splits.
-        label: the class, None where there are none.
-        split: "train", "validation" or "test" where a list says so.
+        group: name of its group, which must stay in one split.
+        label: the class; None where there are none.
+        split: "train", "validation" or "test" by an official list, or None.
         pictures: whether it is a folder of pictures.
-        row: number of the clip in a file of many.
-        left_out: why no clips are made of it; None where they are.
+        row: number of its first clip, if `path` has clips of many sources.
+        rows: number of its clips, from `row` on.
+        left_out: reason why it is left out; None if it is used.
     """
 
     path: str
@@ -44,6 +45,7 @@ class Source:
     split: str | None = None
     pictures: bool = False
     row: int | None = None
+    rows: int = 1
     left_out: str | None = None
 
     def to_line(self):
@@ -56,9 +58,10 @@ class Source:
         return cls(**json.loads(line))
 
     def describe(self):
-        """Size and SHA-256 of what is read, for info.json.
+        """Size and SHA-256 of the file, for info.json.
 
-        Of a folder of pictures that of the pictures' own, in their order.
+        For a folder of pictures, the SHA-256 is that of the checksums of the
+        pictures, in order.
 
         Raises:
             OSError: if it cannot be read.
@@ -78,7 +81,7 @@ class Source:
 
 def _sum(path):
     if os.path.exists(path) and not os.path.isfile(path):
-        # A pipe would be waited for.
+        # Reading a pipe would wait for ever.
         raise OSError("it is no file")
     digest, size = hashlib.sha256(), 0
     with file_systems().open(path, compression_type="uncompressed") as file:
@@ -89,11 +92,11 @@ def _sum(path):
 
 
 def described(source):
-    """What a source's file is, and why it cannot be read or None."""
+    """Description of a source's file, and why it is unreadable or None."""
     try:
         return source.describe(), None
     except Exception as error:
-        # Beam's file systems have errors of their own.
+        # Each of Beam's file systems has its own errors.
         return {}, str(error) or type(error).__name__
 
 
@@ -104,8 +107,8 @@ class Sources:
     Attributes:
         sources: in the order of their names.
         labels: names of the classes in the order of their indices.
-        ignored: paths in a folder that are no films by their names.
-        copies: sentences on those that are the same as others.
+        ignored: paths in a folder that are not films by their names.
+        copies: sentences on sources with the same content.
     """
 
     sources: tuple[Source, ...]
@@ -142,9 +145,9 @@ def folder(path, *, labels=False, group_pattern=None, pictures=False):
         path: the folder, in any of Beam's file systems.
         labels: whether the name of the folder that a film lies in is its
             class.
-        group_pattern: regular expression whose first group, searched in a
-            film's path below the folder, names its group; each film is its
-            own when None.
+        group_pattern: regular expression whose first group finds the name of a
+            film's group in its path below the folder; each film is a group when
+            None.
         pictures: whether to look for folders of pictures instead of films.
 
     Returns:
@@ -166,7 +169,7 @@ def folder(path, *, labels=False, group_pattern=None, pictures=False):
     ignored = sorted({*files, *left} - set(wanted))
     if pictures:
         wanted = sorted({os.path.dirname(file) for file in wanted})
-    # A directory named like a film is no film, and is said to be none.
+    # A directory named like a film is not a film; it is listed as ignored.
     sources = []
     for file in wanted:
         name = _printable(os.path.relpath(file, path).replace(os.sep, "/"))
@@ -201,8 +204,8 @@ def folder(path, *, labels=False, group_pattern=None, pictures=False):
 def listed(file):
     """The films of a list: a path in each line, in UTF-8 or UTF-16.
 
-    Paths that do not begin at the root are relative to the list. Blanks
-    around a path are its own only where a file is so named.
+    Relative paths are relative to the list. Blanks around a path are removed,
+    unless there is a file with such a name.
 
     Raises:
         InputError: if the list cannot be read or is empty.
@@ -211,10 +214,10 @@ def listed(file):
         with file_systems().open(
             file, compression_type="uncompressed"
         ) as opened:
-            # Names of files are any bytes.
+            # File names can contain any bytes.
             lines = text.lines(opened.read(), errors="surrogateescape")
     except Exception as error:
-        # Beam's file systems have errors of their own.
+        # Each of Beam's file systems has its own errors.
         raise InputError(
             f"Expected a list, a path in each line. Received: {file}: {error}"
         ) from error
@@ -249,7 +252,7 @@ def official(path, lists, split, of):
         of: `action_lists.ucf101` or `action_lists.hmdb51`.
 
     Returns:
-        `Sources`; a film that is absent is among them and will fail.
+        `Sources`, including missing films, which will fail.
 
     Raises:
         InputError: if the lists cannot be used.
@@ -272,7 +275,7 @@ def official(path, lists, split, of):
 
 
 def _files_below(path):
-    """Paths of the files below a folder, and of what is hidden there."""
+    """Paths of the files below a folder, and of hidden ones there."""
     if os.path.isdir(path):
         return _local_files_below(path)
     if os.path.exists(path):
@@ -287,7 +290,7 @@ def _files_below(path):
     try:
         (matched,) = file_systems().match([file_systems().join(path, "**")])
     except Exception as error:
-        # Beam's file systems have errors of their own.
+        # Each of Beam's file systems has its own errors.
         raise InputError(
             f"Expected a folder that can be read. Received: {path}: {error}"
         ) from error
@@ -306,11 +309,11 @@ def _local_files_below(path):
     for parent, folders, names in os.walk(
         path, onerror=_unreadable, followlinks=True
     ):
-        # The first of two links to a folder, on every machine.
+        # Sorted, so that every machine follows the same of two links.
         folders.sort()
         real = os.path.realpath(parent)
         if real in seen:
-            # A link back up would be followed for ever.
+            # Following a link to a parent would never end.
             folders.clear()
             continue
         seen.add(real)
@@ -322,7 +325,7 @@ def _local_files_below(path):
         folders[:] = [name for name in folders if not hidden(name)]
         files += [
             os.path.join(parent, name)
-            # Directories named like films would be missed without a word.
+            # Otherwise directories named like films would be missing silently.
             for name in (*names, *(f for f in folders if _is_film(f)))
             if not hidden(name)
         ]
@@ -337,7 +340,7 @@ def _unreadable(error):
 
 
 def _printable(name):
-    """A name whose bytes are UTF-8."""
+    """A name as valid UTF-8."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 

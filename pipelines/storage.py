@@ -1,17 +1,43 @@
-"""Where films are read from and datasets written to."""
+"""Access to Beam's file systems."""
 
 import functools
+import json
+import uuid
 
 
 @functools.cache
 def file_systems():
     """Beam's `FileSystems`, imported when they are first used.
 
-    Arguments are read and checked in less time than Beam takes to import.
+    Importing Beam takes longer than reading and checking arguments.
     """
     from apache_beam.io.filesystems import FileSystems
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    # Buckets need some; an `Engine` with options sets its own.
+    # Buckets need some options; an `Engine` with options sets its own.
     FileSystems.set_options(PipelineOptions([]))
     return FileSystems
+
+
+def write_whole(path, data):
+    """Writes a small file, whole or not at all; it must not be empty."""
+    partial = f"{path}.{uuid.uuid4().hex}.partial"
+    with create(partial) as file:
+        file.write(data)
+    file_systems().rename([partial], [path])
+
+
+def create(path):
+    """Opens a file to write."""
+    # Beam would choose a compression by the name's ending.
+    return file_systems().create(
+        path,
+        mime_type="application/octet-stream",
+        compression_type="uncompressed",
+    )
+
+
+def read_json(path):
+    """The JSON of a file."""
+    with file_systems().open(path, compression_type="uncompressed") as file:
+        return json.loads(file.read())

@@ -1,10 +1,10 @@
-"""A Beam worker process that does not tell of its beginning and its end."""
+"""A Beam worker process that does not log its start and its end."""
 
 import logging
 import sys
 
 if __name__ == "__main__":
-    # Beam sets the level of its loggers itself.
+    # Beam itself sets the level of its loggers.
     logging.disable(logging.WARNING)
 
     from apache_beam.runners.worker import sdk_worker_main

@@ -50,8 +50,8 @@ def write_percepts(rng, directory, clips=16, means=0.0):
 def run_on(path, output="rectified", **model):
     """A config of a short run on it."""
     model = {"input_frames": 4, "future_frames": 3, **model}
-    return configs.DatasetRun(
-        data=configs.DatasetConfig(str(path), stride=2),
+    return configs.Config(
+        data=configs.ClipDatasetConfig(str(path), stride=2),
         model=configs.ModelConfig(
             units=(5,), output=output, output_bias=0.0, **model
         ),

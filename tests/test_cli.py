@@ -441,7 +441,7 @@ def test_no_run(tmp_path, capsys):
     [
         (["--data.digits=no.npz"], "does not exist"),
         (["--data.test-file=no.npy"], "does not exist"),
-        (["--training.epochs=0"], "training.epochs above 0"),
+        (["--training.epochs=0"], "training.epochs of at least 1"),
         (["--training.seed=-1"], "training.seed from 0"),
         (["--model.units=0"], "at least one unit"),
         (["--data.frame-size=4"], "fit frames of 4 px"),

@@ -9,7 +9,7 @@ import pytest
 from films import write_film
 
 from video_repr import Encoder
-from video_repr.saved_model import export_encoder
+from video_repr.export.saved_model import export_encoder
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,8 @@ from kills import killed_before
 from pipelines.directory import DATASET
 from pipelines.training.artifacts import ARTIFACT
 from video_repr import InputError
-from video_repr.artefact import EXPORT
 from video_repr.evaluation.run import FIGURES
+from video_repr.export.layout import EXPORT
 from video_repr.files import Kind
 from video_repr.files import only_writer
 from video_repr.files import replace_directory

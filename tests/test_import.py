@@ -15,7 +15,7 @@ def test_the_package_needs_no_extra(fresh_process):
         "             'apache_beam', 'cv2', 'tyro', 'tensorflow_hub', 'kfp'):\n"
         "    sys.modules[name] = None\n"
         "import numpy as np, video_repr\n"
-        "import video_repr.data, video_repr.models, video_repr.saved_model\n"
+        "import video_repr.data, video_repr.models, video_repr.export\n"
         "import video_repr.evaluation, video_repr.visualization\n"
         "import video_repr.training\n"
         "e = video_repr.Encoder((4,))\n"
@@ -37,8 +37,8 @@ def test_nothing_heavy_is_imported_before_it_is_used(fresh_process):
     fresh_process(
         LIGHT + "import video_repr\n"
         "from video_repr import InputError\n"
-        "import pipelines.training.components\n"
         "import pipelines.training.config\n"
+        "import pipelines.training.example_gen\n"
         "import pipelines.training.example_validator\n"
         "import pipelines.training.lineage\n"
         "import pipelines.training.pusher\n"
@@ -158,7 +158,7 @@ for name, expected in ast.literal_eval(sys.argv[1]).items():
     "imported",
     [
         # Some of ours are being imported when Keras is.
-        "from video_repr.models.frames import count_features",
+        "from video_repr.models.conversion import count_features",
         pytest.param("import video_repr", marks=pytest.mark.hard),
     ],
 )
@@ -218,3 +218,20 @@ def test_training_without_its_extra_starts_nothing(
         "installed: pip install 'video_repr[report]'"
     )
     assert not (tmp_path / "run").exists()
+
+
+def test_another_package_called_pipelines(fresh_process, tmp_path):
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "pipelines" / "__init__.py").touch()
+    error = fresh_process(
+        "import sys\n"
+        "from video_repr import cli\n"
+        # Which finds ours, as no wheel does.
+        "sys.meta_path[:] = [finder for finder in sys.meta_path\n"
+        "                    if 'Editable' not in repr(finder)]\n"
+        "sys.exit(cli.main(['pipeline', 'show', 'run']))\n",
+        expect=2,
+    )
+    assert "video_repr's own package pipelines. Received: another" in error
+    assert str(tmp_path / "pipelines") in error
+    assert len(error.splitlines()) == 1

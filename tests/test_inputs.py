@@ -13,11 +13,11 @@ from video_repr import InputError
 from video_repr import SavedModelEncoder
 from video_repr import VideoSeq2Seq
 from video_repr.errors import DivergedError
+from video_repr.export.saved_model import export_encoder
 from video_repr.layers import PeepholeLSTM
 from video_repr.layers import PeepholeLSTMCell
 from video_repr.losses import BceSumPerFrame
 from video_repr.losses import HalfSsePerFrame
-from video_repr.saved_model import export_encoder
 
 pytestmark = pytest.mark.slow
 

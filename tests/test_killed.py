@@ -15,8 +15,8 @@ from films import write_film
 from pipelines import arguments
 from pipelines import patches
 from video_repr import Encoder
-from video_repr import artefact
-from video_repr.saved_model import export_encoder
+from video_repr.export import layout
+from video_repr.export.saved_model import export_encoder
 
 pytestmark = pytest.mark.slow
 
@@ -36,8 +36,9 @@ def start():
             "keras",
             "pipelines.job",
             "pipelines.transforms.crop",
-            "pipelines.transforms.write",
-            "video_repr.saved_model",
+            "pipelines.transforms.parts",
+            "pipelines.transforms.shards",
+            "video_repr.export.saved_model",
         ]
     )
 
@@ -79,7 +80,7 @@ def export(path, seed):
 
 
 def weights_of(path):
-    artefact.check(path)
+    layout.check(path)
     encoder = keras.models.load_model(path / "encoder.keras")
     return np.concatenate([w.ravel() for w in encoder.get_weights()])
 

@@ -12,8 +12,8 @@ import pytest
 
 from video_repr import Encoder
 from video_repr import SavedModelEncoder
-from video_repr import artefact
-from video_repr.evaluation.export import evaluate_export
+from video_repr.export import layout
+from video_repr.export.evaluate import evaluate_export
 
 pytestmark = [pytest.mark.slow, pytest.mark.oldest]
 
@@ -26,7 +26,7 @@ RELEASED = pathlib.Path(__file__).parents[1] / "saved_models"
 )
 def test_it_is_whole_small_and_has_its_terms(rng, name, license):
     directory = RELEASED / name / "1"
-    about = artefact.check(directory)
+    about = layout.check(directory)
     files = [path for path in directory.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 25e6
     card = (directory / "README.md").read_text()

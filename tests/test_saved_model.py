@@ -11,8 +11,8 @@ from video_repr import Decoder
 from video_repr import Encoder
 from video_repr import InputError
 from video_repr import SavedModelEncoder
-from video_repr import artefact
-from video_repr.saved_model import export_encoder
+from video_repr.export import layout
+from video_repr.export.saved_model import export_encoder
 from video_repr.transfer.encoders import load_encoder
 
 pytestmark = pytest.mark.slow
@@ -43,7 +43,7 @@ def copy(exported, tmp_path):
         pytest.param(True, None, marks=pytest.mark.hard),
     ],
 )
-def test_gradients_of_the_artefact_are_the_models(
+def test_gradients_of_the_export_are_the_models(
     exported, rng, jit_compile, time
 ):
     encoder, directory = exported
@@ -280,7 +280,7 @@ def test_damaged_exports(copy, load, damage, message):
 def test_only_an_export_is_replaced(exported, copy, tmp_path):
     encoder, _ = exported
     export_encoder(encoder, copy, (4, 4))
-    assert artefact.check(copy)["encoder"]["input_frames"] is None
+    assert layout.check(copy)["encoder"]["input_frames"] is None
     # A home of versions, a project, an export that is a repository as well.
     home, project = tmp_path / "saved_models", tmp_path / "project"
     shutil.copytree(copy, home / "1")
@@ -302,7 +302,7 @@ def test_an_export_that_a_kill_left_aside(copy, load):
     """It is put back by whoever reads it, and no other takes its version."""
     home = copy.parent
     copy.rename(home / ".7.replaced")
-    assert artefact.next_version(home) == home / "8"
+    assert layout.next_version(home) == home / "8"
     load(home / "7")
     assert [path.name for path in home.iterdir()] == ["7"]
 
@@ -323,8 +323,8 @@ def test_a_keras_file_does_not_run_code(copy):
         [keras.Input((2,)), keras.layers.Lambda(lambda x: x)]
     )
     model.save(copy / "encoder.keras")
-    from video_repr import artefact
+    from video_repr.export import layout
 
-    artefact.seal(copy)
+    layout.seal(copy)
     with pytest.raises(InputError, match="safe_mode"):
         load_encoder(copy)

@@ -17,7 +17,6 @@ from torch_files import write_tensors
 
 from pipelines import import_features
 from video_repr import arrays
-from video_repr import artefact
 from video_repr import configs
 from video_repr.data import ClipDataset
 from video_repr.data import features as fields
@@ -25,6 +24,7 @@ from video_repr.data.digits import load_digits
 from video_repr.data.features import Clip
 from video_repr.data.features import Features
 from video_repr.errors import InputError
+from video_repr.export import layout
 from video_repr.files import sha256
 from video_repr.models import torch_weights
 from video_repr.runs import Run
@@ -248,11 +248,11 @@ def sums(folder, rng):
     (folder / "variables").mkdir()
     for name in ("saved_model.pb", "encoder.keras", "variables/a"):
         (folder / name).write_bytes(rng.bytes(9))
-    artefact.write_config(folder, {})
-    artefact.seal(folder)
+    layout.write_config(folder, {})
+    layout.seal(folder)
 
     def read(path):
-        artefact.check(path.parent)
+        layout.check(path.parent)
         return []
 
     return folder / "SHA256SUMS", read

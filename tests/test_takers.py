@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from video_repr import Decoder
 from video_repr import Encoder
-from video_repr.saved_model import export_encoder
+from video_repr.export.saved_model import export_encoder
 
 pytestmark = pytest.mark.slow
 

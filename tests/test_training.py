@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 def tiny(digits_file, epochs=8, jit_compile=False, **training):
     return configs.Config(
-        data=configs.DataConfig(
+        data=configs.MovingMNISTConfig(
             digits=str(digits_file),
             frame_size=16,
             validation_sequences=6,

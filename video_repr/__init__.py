@@ -4,8 +4,8 @@ The models of Srivastava, Mansimov and Salakhutdinov (ICML 2015): an encoder
 LSTM reads a clip into a state, and decoder LSTMs unroll that state into the
 reversed clip, the future, or both.
 
-What is named here is imported when it is first used: `import video_repr`
-imports no TensorFlow. The names stand in __init__.pyi.
+Names are imported when they are first used: `import video_repr` does not
+import TensorFlow. __init__.pyi lists the names.
 """
 
 import importlib
@@ -22,19 +22,25 @@ __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 check_backend()
 
-# Modules whose classes Keras has to know before it loads a .keras file.
-_SERIALIZABLE = ("layers", "losses", "models", "optimizers", "saved_model")
+# Modules whose classes must be registered before Keras loads a .keras file.
+_SERIALIZABLE = (
+    "layers",
+    "losses",
+    "models",
+    "optimizers",
+    "export.saved_model_encoder",
+)
 _complete = set()
 
 
 def _register(module):
-    """Registers all our classes once Keras, or one of ours, is imported."""
+    """Registers all our classes once Keras or one of these is imported."""
     _complete.add(module.__name__)
     check_backend()
     names = [f"{__name__}.{name}" for name in _SERIALIZABLE]
     if any(n in sys.modules and n not in _complete for n in names):
-        # One of them is being imported, imported Keras for it, and ends here
-        # again when it is whole.
+        # One of these modules is being imported and has imported Keras. This
+        # hook runs again when that module is complete.
         return
     for name in names:
         importlib.import_module(name)

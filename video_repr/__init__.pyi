@@ -3,14 +3,16 @@ from . import configs as configs
 from . import data as data
 from . import errors as errors
 from . import evaluation as evaluation
+from . import export as export
 from . import layers as layers
 from . import losses as losses
 from . import metrics as metrics
 from . import models as models
-from . import saved_model as saved_model
 from . import training as training
 from . import visualization as visualization
 from .errors import InputError as InputError
+from .export import SavedModelEncoder as SavedModelEncoder
+from .export import export_encoder as export_encoder
 from .layers import PeepholeLSTM as PeepholeLSTM
 from .layers import PeepholeLSTMCell as PeepholeLSTMCell
 from .losses import BceSumPerFrame as BceSumPerFrame
@@ -20,7 +22,5 @@ from .models import ActionClassifier as ActionClassifier
 from .models import Decoder as Decoder
 from .models import Encoder as Encoder
 from .models import VideoSeq2Seq as VideoSeq2Seq
-from .saved_model import SavedModelEncoder as SavedModelEncoder
-from .saved_model import export_encoder as export_encoder
 
 __version__: str

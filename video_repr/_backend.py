@@ -1,4 +1,4 @@
-"""TensorFlow is the one backend of Keras that this package works on."""
+"""TensorFlow is the only Keras backend that this package works with."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import sys
 
 
 def check_backend():
-    """Refuses another backend of Keras, imported or not.
+    """Refuses other Keras backends, whether Keras is imported yet or not.
 
     Raises:
         ImportError: if Keras runs, or will run, on another backend.
@@ -24,7 +24,7 @@ def check_backend():
 
 
 def _configured():
-    """The backend that Keras will take: of the environment, of keras.json."""
+    """The backend that Keras will use, from the environment or keras.json."""
     if backend := os.environ.get("KERAS_BACKEND"):
         return backend
     home = os.environ.get("KERAS_HOME") or pathlib.Path.home() / ".keras"
@@ -32,5 +32,5 @@ def _configured():
         config = json.loads((pathlib.Path(home) / "keras.json").read_text())
         return config.get("backend", "tensorflow")
     except (OSError, ValueError, AttributeError):
-        # As Keras does where there is no such file, or a broken one.
+        # Keras does the same if the file is missing or broken.
         return "tensorflow"

@@ -31,9 +31,9 @@ def quiet_stderr():
 def import_tensorflow():
     """Imports TensorFlow without its lines about processors and drivers.
 
-    For programs: a dozen of them would stand before every message.
+    For programs: a dozen such lines would precede every message.
     """
-    # What it would say later, of XLA.
+    # Silences what TensorFlow would log later, about XLA.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with quiet_stderr():
         import tensorflow  # noqa: F401

@@ -1,7 +1,7 @@
-"""Arrays from files of others: .npy, .npz, .h5.
+"""Arrays from files that others wrote: .npy, .npz, .h5.
 
-A broken file raises whatever its bytes make its reader raise; here that is
-one sentence.
+The readers raise any kind of error for a broken file; here each becomes an
+`InputError` of one sentence.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import numpy as np
 from video_repr.errors import InputError
 
 _NPY = np.lib.format.MAGIC_PREFIX
-# What deflate, and the other filters of these files, make of zeros at best.
+# The best compression ratio, of zeros, by deflate and the other filters.
 _COMPRESSED = 1100
 
 
@@ -36,7 +36,7 @@ def read_npy(path, expected="a whole .npy file", mapped=False):
     Args:
         path: of the file.
         expected: what it should be, for messages.
-        mapped: whether the array stays on the disk until it is used.
+        mapped: whether to memory-map the array.
 
     Raises:
         InputError: if the file is missing, broken or holds objects.
@@ -133,7 +133,7 @@ class Hdf5:
             raise ValueError(f"{name!r} lies in another file")
         if item.dtype.kind not in "fiub":
             raise ValueError(f"{name!r} holds {item.dtype}, no numbers")
-        # Sizes that a broken file claims are filled with zeros.
+        # h5py would fill the size that a broken file claims with zeros.
         stored = item.id.get_storage_size()
         if math.prod(item.shape) * item.dtype.itemsize > _COMPRESSED * stored:
             raise ValueError(f"{name!r} has no such size")

@@ -1,11 +1,12 @@
-"""What goes wrong by what a user gave, said in one sentence."""
+"""Errors whose message is one sentence for the user."""
 
 import contextlib
 import importlib
+import sys
 
 
 class InputError(ValueError):
-    """An input that cannot be used: what was expected, and what came.
+    """An input that cannot be used; says what was expected and received.
 
     The command line prints its message and exits with code 2.
     """
@@ -19,7 +20,7 @@ class DivergedError(RuntimeError):
 
 
 class FailureRateError(RuntimeError):
-    """More sources failed than a pipeline's job may lose."""
+    """More sources of a pipeline's job failed than `max_failure_rate`."""
 
 
 class PipelineError(RuntimeError):
@@ -42,10 +43,19 @@ def extra(name):
 
     Raises:
         MissingExtraError: if a package is missing.
+        InputError: if another package is found for `pipelines`.
     """
     try:
         yield
     except ModuleNotFoundError as error:
+        others = sys.modules.get("pipelines")
+        if others and (error.name or "").startswith("pipelines."):
+            # A folder of this name in the working directory comes first.
+            raise InputError(
+                "Expected video_repr's own package pipelines. Received: "
+                f"another, {', '.join(map(str, others.__path__))}, which is "
+                "found first: work in another directory, or rename it"
+            ) from error
         raise MissingExtraError(
             f"This needs the package {error.name!r}, which is not installed: "
             f"pip install 'video_repr[{name}]'"
@@ -53,7 +63,7 @@ def extra(name):
 
 
 def need(name, *packages):
-    """Refuses to begin what will need packages of an extra later on.
+    """Checks for an extra's packages before long work that needs them later.
 
     >>> need("report", "matplotlib")
 

@@ -1,14 +1,14 @@
 """Files and directories that are either whole or absent.
 
-A directory is written beside its place and put there by a rename; the one
-that it replaces is moved aside before. Beside NAME there may be
+A new directory is written beside its place, and then renamed; before that, the
+old one is moved aside. Beside NAME there may be
 
-    .partial-ID-NAME   what is being written, or what a kill has left of it
-    .NAME.replaced     the old one, whole, until the new one is in its place
-    .NAME.lock         says who writes NAME
+    .partial-ID-NAME   the directory being written, or its rest after a kill
+    .NAME.replaced     the whole old one, until the new one is in its place
+    .NAME.lock         says which process writes NAME
 
-A kill leaves the old one or the new one in its place, or the old one aside:
-whoever writes or reads NAME next puts it back.
+After a kill, the old or the new directory is in its place, or the old one is
+aside; the next process that writes or reads NAME puts it back.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ from video_repr.errors import InputError
 try:
     import fcntl
 except ImportError:
-    # On Windows a second writer is not refused.
+    # Windows has no fcntl; a second writer is not refused there.
     fcntl = None
 
 _PARTIAL = ".partial-"
@@ -37,12 +37,13 @@ _PARTIAL = ".partial-"
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """A kind of directory, of which a newer one may replace an older.
+    """A kind of directory, of which a new one may replace an old one.
 
     Attributes:
-        name: with its article: "an export".
-        holds: function that says of a directory, a `pathlib.Path`, whether it
-            is of the kind and has nothing in it that would be a loss.
+        name: its name with the article: "an export".
+        holds: function that takes a directory, a `pathlib.Path`, and returns
+            whether it is of this kind and has no other files, which would be
+            lost.
     """
 
     name: str
@@ -50,7 +51,7 @@ class Kind:
 
 
 def contents(directory):
-    """What is in a directory, but for the hidden files of file managers."""
+    """The files in a directory, without the hidden files of file managers."""
     return [
         path
         for path in pathlib.Path(directory).iterdir()
@@ -80,13 +81,13 @@ def whole_directory(path, kind=None):
 
     Args:
         path: directory to write.
-        kind: `Kind` of what may be replaced there; nothing when None.
+        kind: `Kind` of directory that may be replaced there; none when None.
 
     Yields:
         An empty directory, a `pathlib.Path`.
 
     Raises:
-        InputError: before the block and after it, if what is at `path` must
+        InputError: before the block and after it, if something at `path` must
             not be replaced; before it, if another process writes there.
     """
     path = _place(path)
@@ -104,15 +105,15 @@ def whole_directory(path, kind=None):
 
 
 def replace_directory(new, path, kind=None):
-    """Puts a directory at a place; for the `only_writer` there.
+    """Moves a directory to its place; call it within `only_writer`.
 
     Args:
         new: a directory in the file system of `path`.
-        path: where it goes.
-        kind: `Kind` of what may be replaced there; nothing when None.
+        path: its new place.
+        kind: `Kind` of directory that may be replaced there; none when None.
 
     Raises:
-        InputError: if what is at `path` must not be replaced.
+        InputError: if something at `path` must not be replaced.
     """
     path = _place(path)
     put_back(path, kind)
@@ -121,7 +122,7 @@ def replace_directory(new, path, kind=None):
     if replaced:
         os.rename(path, _aside(path))
     try:
-        # Also over an empty directory.
+        # This also replaces an empty directory.
         os.rename(new, path)
     except BaseException:
         put_back(path, kind)
@@ -131,7 +132,7 @@ def replace_directory(new, path, kind=None):
 
 
 def restore(path, kind):
-    """Puts back what a replacement that was killed had moved aside.
+    """Puts back a directory that a killed replacement had moved aside.
 
     Args:
         path: of the directory.
@@ -147,18 +148,18 @@ def restore(path, kind):
 
 
 def put_back(path, kind):
-    """Does what `restore` does, for the `only_writer` there.
+    """Does what `restore` does; call it within `only_writer`.
 
     Args:
         path: of the directory.
         kind: its `Kind`.
 
     Raises:
-        InputError: if what was moved aside is of another kind.
+        InputError: if the directory that was moved aside is of another kind.
     """
     path = _place(path)
     aside = _aside(path)
-    # What a kill has left of one that was replaced before.
+    # The rest, after a kill, of a directory that was replaced before.
     _remove_partials_of(aside)
     if not os.path.lexists(aside):
         return
@@ -178,9 +179,8 @@ def only_writer(path, wait=False):
     """Refuses a second writer of a directory while there is one.
 
     Args:
-        path: of the directory, which need not exist; the one that it lies in
-            is made.
-        wait: whether it waits for its turn instead.
+        path: of the directory, which need not exist; its parent is made.
+        wait: whether to wait for the other writer instead.
 
     Raises:
         InputError: if another process, or thread, writes there.
@@ -208,8 +208,8 @@ def _locked(lock, path, wait):
         with open(lock, "a+") as file:
             if fcntl is not None:
                 try:
-                    # Given back by the system when the process ends, however
-                    # it does.
+                    # The system releases it when the process ends for any
+                    # reason.
                     at_once = 0 if wait else fcntl.LOCK_NB
                     fcntl.flock(file, fcntl.LOCK_EX | at_once)
                 except BlockingIOError as error:
@@ -221,7 +221,7 @@ def _locked(lock, path, wait):
                         "has ended, or end it, and give the same command "
                         "again"
                     ) from error
-            # The writer before may have removed it after it was opened here.
+            # The previous writer may have removed it after we opened it.
             if _is_file(file, lock):
                 yield file
                 return
@@ -250,13 +250,13 @@ def _aside(path):
 
 
 def moved_aside(directory):
-    """Names of the directories that killed replacements have moved aside."""
+    """Names of the directories that killed replacements have left aside."""
     for path in pathlib.Path(directory).glob(".*.replaced"):
         yield path.name[1:].removesuffix(".replaced")
 
 
 def _is_taken(path):
-    """Whether there is more than an empty directory."""
+    """Whether something other than an empty directory is there."""
     if path.is_dir() and not path.is_symlink():
         return any(path.iterdir())
     return os.path.lexists(path)
@@ -282,7 +282,7 @@ def _check(path, kind):
 
 
 def _discard(path):
-    # By one rename: half of it could not be told from other files.
+    # Renamed first: a half-deleted directory could look like other files.
     rubbish = _beside(path)
     os.rename(path, rubbish)
     shutil.rmtree(rubbish, ignore_errors=True)
@@ -296,7 +296,7 @@ def _remove_partials_of(path):
 
 
 def remove_partials(directory):
-    """Removes what processes that were killed left half-written."""
+    """Removes the half-written directories of killed processes."""
     for path in pathlib.Path(directory).rglob(f"{_PARTIAL}*"):
         if path.is_dir():
             shutil.rmtree(path)
@@ -315,17 +315,17 @@ def sha256(path):
 
 
 def write_json(path, values):
-    """Writes JSON for people: indented, with a final newline."""
+    """Writes readable JSON: indented, with a final newline."""
     with whole_file(path) as partial:
         partial.write_text(json.dumps(values, indent=2) + "\n")
 
 
 def read_json(path, kind=object):
-    """What a JSON file holds.
+    """The content of a JSON file.
 
     Args:
         path: of the file.
-        kind: type that it has to be of.
+        kind: type that the content must have.
 
     Raises:
         InputError: if it is missing, broken or of another type.
@@ -344,11 +344,11 @@ def read_json(path, kind=object):
 
 
 def load_json(path):
-    """What a JSON file holds.
+    """The content of a JSON file.
 
     Raises:
         OSError: if it cannot be read.
-        ValueError: if it is no JSON.
+        ValueError: if it is not JSON.
     """
     try:
         return json.loads(pathlib.Path(path).read_bytes())
@@ -357,14 +357,14 @@ def load_json(path):
 
 
 def within(directory, name):
-    """The file of a name that another file gives, in a directory.
+    """The path of a file in a directory, by a name that another file states.
 
     Args:
-        directory: that the file has to lie in.
-        name: relative to it, its parts divided by `/`.
+        directory: directory that must contain the file.
+        name: path relative to it, with parts separated by `/`.
 
     Raises:
-        InputError: if the name leads out of the directory, be it by a link.
+        InputError: if the name leads out of the directory, also by a link.
     """
     path = pathlib.Path(directory, name)
     try:
@@ -372,7 +372,7 @@ def within(directory, name):
             pathlib.Path(directory).resolve()
         )
     except (OSError, ValueError):
-        # What no file system has for a name.
+        # A name that no file system allows.
         inside = False
     parts = pathlib.PurePosixPath(name).parts
     if (

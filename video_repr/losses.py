@@ -1,7 +1,7 @@
 """The paper's losses, named by their reduction.
 
-Both sum over the values of a frame and average over the frames of a clip and
-over clips, which is the unit the paper reports.
+The losses of frames sum over the values of a frame and average over the frames
+of a clip and over clips; this is the unit that the paper reports.
 """
 
 import keras
@@ -19,7 +19,7 @@ class _SumPerFrame(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         if not y_true.shape.is_compatible_with(y_pred.shape):
-            # Where there is one of something it would stand for all.
+            # Otherwise an axis of size 1 would be broadcast.
             raise ValueError(
                 f"{type(self).__name__} compares frames of one shape. "
                 f"Received: y_true of shape {tuple(y_true.shape)}, y_pred of "
@@ -39,8 +39,8 @@ class BceSumPerFrame(_SumPerFrame):
         y_pred: logits of the same shape, as logistic decoders return them.
 
     Raises:
-        InputError: for frames outside [0, 1]: they would cost less than
-            nothing. In a graph an assertion fails; under XLA the loss is NaN.
+        InputError: for frames outside [0, 1], whose loss could be negative. In
+            a graph an assertion fails; under XLA the loss is NaN.
     """
 
     def __init__(self, name="bce_sum_per_frame", **kwargs):
@@ -76,15 +76,16 @@ class CrossEntropySumOverSteps(keras.losses.Loss):
 
     Call arguments:
         y_true: labels, `[batch]`, whole numbers that count from 0.
-        y_pred: logits, `[batch, time, classes]`; steps that Keras's mask of
-            them leaves out cost nothing.
+        y_pred: logits, `[batch, time, classes]`; steps that their Keras mask
+            leaves out have no loss.
 
     Args:
-        label_smoothing: share of the truth that is spread over all classes.
+        label_smoothing: share of the probability of the true class that is
+            spread over all classes.
 
     Raises:
-        InputError: for labels of no class. In a graph an assertion fails;
-            under XLA the loss is NaN.
+        InputError: for labels that are not a class. In a graph an assertion
+            fails; under XLA the loss is NaN.
     """
 
     def __init__(
@@ -104,7 +105,7 @@ class CrossEntropySumOverSteps(keras.losses.Loss):
     def __call__(self, y_true, y_pred, sample_weight=None):
         mask = getattr(y_pred, "_keras_mask", None)
         if mask is not None:
-            # Keras would multiply the losses, [batch], with it, [batch, time].
+            # Keras would multiply the losses, [batch], by it, [batch, time].
             y_pred = tf.identity(y_pred), ops.cast(mask, self.dtype)
         return super().__call__(y_true, y_pred, sample_weight)
 

@@ -1,4 +1,4 @@
-"""What a run was made on, and by."""
+"""The machine and the software versions of a run."""
 
 import datetime
 import importlib.metadata
@@ -15,7 +15,7 @@ def made():
         "started": datetime.datetime.now(datetime.UTC).isoformat(
             timespec="seconds"
         ),
-        # Without TensorFlow nothing was made on a GPU.
+        # Without TensorFlow nothing ran on a GPU.
         "machine": machine() if "tensorflow" in sys.modules else processor(),
         "versions": ", ".join(
             f"{name} {_version(name)}"
@@ -45,7 +45,7 @@ def processor():
             if line.startswith("model name"):
                 name = line.partition(":")[2].strip()
                 break
-    # Those that this process may use, where the system tells.
+    # The cores that this process may use, if the system says so.
     tells = hasattr(os, "sched_getaffinity")
     cores = len(os.sched_getaffinity(0)) if tells else os.cpu_count()
     return f"{name}, {cores} cores"
@@ -60,9 +60,9 @@ def _version(name):
 
 
 def _commit():
-    """Of the checkout that this file belongs to, if there is one."""
+    """The commit of the checkout that this file belongs to, if any."""
     for command in (
-        # Installed below somebody else's checkout it is no part of it.
+        # A package installed inside another checkout is not part of it.
         ["git", "ls-files", "--error-unmatch", __file__],
         ["git", "describe", "--always", "--dirty"],
     ):

@@ -1,18 +1,17 @@
-"""How well frames were predicted. Every name carries its reduction.
+"""Metrics of predicted frames. Every name states its reduction.
 
-The functions take true and predicted frames, `[clips, time, height, width]`
-or `[clips, time, height, width, channels]` (`ssim`), or of any shape from
-`[clips, time, ...]` (the others), and return an array `[clips, time]`: one
-number a frame, to be averaged over clips, and over time or not.
+The functions take true and predicted frames and return an array `[clips,
+time]`, one number a frame. `ssim` takes `[clips, time, height, width]` or
+`[clips, time, height, width, channels]`, the others any `[clips, time, ...]`.
 """
 
 import numpy as np
 
-# Frames of 0 and 1 have an infinite cross entropy wherever they are wrong;
-# predicted probabilities are kept this far from 0 and 1, as Keras does.
+# A wrong prediction of exactly 0 or 1 has an infinite cross entropy. Predicted
+# probabilities are kept this far from 0 and 1, as in Keras.
 EPSILON = 1e-7
 
-# What the metrics are called in tables, and their unit.
+# Names of the metrics in tables, with their unit.
 IN_WORDS = {
     "bce_sum_per_frame": "cross entropy, nats a frame",
     "half_sse_per_frame": "half the squared error, sum of a frame",
@@ -40,15 +39,15 @@ def bce_sum_per_frame(truth, prediction, *, logits=False):
 
 
 def entropy_sum_per_frame(truth):
-    """Least cross entropy that any prediction can have, in nats.
+    """Lowest cross entropy that any prediction can have, in nats.
 
-    The pixels' own entropy: above 0 wherever they are grey.
+    It is the entropy of the pixels, which is above 0 for grey ones.
     """
     return bce_sum_per_frame(truth, truth)
 
 
 def half_sse_per_frame(truth, prediction):
-    """Half the sum of squared errors of a frame: the paper's for patches."""
+    """Half the sum of squared errors of a frame, as the paper for patches."""
     return 0.5 * mse_sum_per_frame(truth, prediction)
 
 
@@ -75,8 +74,8 @@ def psnr(truth, prediction):
 def ssim(truth, prediction):
     """Structural similarity (Wang et al., 2004), for pixels in [0, 1].
 
-    Gaussian window of 11 x 11 px with a deviation of 1.5 px, data range 1,
-    averaged over a frame.
+    It uses a Gaussian window of 11 x 11 px with a standard deviation of 1.5 px
+    and a data range of 1, and is averaged over a frame.
     """
     truth, prediction = (
         np.asarray(frames, np.float32) for frames in (truth, prediction)
@@ -137,7 +136,7 @@ def metric_names(logistic):
     """Names of the metrics that an evaluation has.
 
     Args:
-        logistic: whether the outputs are.
+        logistic: whether the outputs are logistic.
     """
     if logistic:
         return ("bce_sum_per_frame", *ERROR_METRICS, *PIXEL_METRICS)

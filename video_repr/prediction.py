@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from video_repr import configs
 from video_repr import visualization
 from video_repr.data import read_clip
 from video_repr.errors import InputError
@@ -13,10 +12,10 @@ OUTPUTS = (".gif", ".npy")
 
 
 def predict_clip(run, source, output, steps=None):
-    """Reads a clip, predicts its future with a run's model, writes it.
+    """Reads a clip, predicts its future with a run's model, and writes it.
 
-    The model reads the last frames of the clip that its input holds. Films
-    and GIFs are read as grey frames, scaled and cropped to the model's.
+    The model reads the last `input_frames` frames of the clip. Films and GIFs
+    are read as grey frames, scaled and cropped to the model's frame size.
 
     Args:
         run: a `runs.Run`.
@@ -24,7 +23,7 @@ def predict_clip(run, source, output, steps=None):
         output: path to write: .npy, the predicted frames `[steps, height,
             width]`, float32 in [0, 1]; or .gif, the input followed by the
             prediction.
-        steps: number of frames to predict; None for the run's own.
+        steps: number of frames to predict; None for the run's future_frames.
 
     Raises:
         InputError: if the run or the clip cannot be used.
@@ -52,7 +51,7 @@ def predict_clip(run, source, output, steps=None):
     steps = config.model.future_frames if steps is None else steps
     if steps < 1:
         raise InputError(f"Expected at least 1 step. Received: {steps}")
-    if isinstance(config.data, configs.DatasetConfig):
+    if config.data.kind != "moving_mnist":
         raise InputError(
             "Expected a run on Moving MNIST to predict films with. Received: "
             f"{str(run.path)!r}, which learned from {config.data.path}"

@@ -1,10 +1,10 @@
-"""Released encoders: where they lie, and fetching those that lie elsewhere.
+"""Finds released encoders on this machine, and downloads others.
 
-An encoder by name is looked for beside the package, where a clone has it, and
-in `share/video_repr/saved_models` of the Python environment, where whoever
-installs a wheel can put it. One at an address is fetched once, into
-`video_repr` of Keras's folder (`~/.keras`, or `KERAS_HOME`), and checked
-against its sums there.
+An encoder by name is searched beside the package, in a clone's `saved_models`,
+and in `share/video_repr/saved_models` of the Python environment, where you can
+put it if you install a wheel. An encoder by URL is downloaded once, into
+`video_repr` of Keras's folder (`~/.keras`, or `KERAS_HOME`), and its checksums
+are verified.
 """
 
 import hashlib
@@ -14,9 +14,9 @@ import sys
 
 import keras
 
-from video_repr import artefact
 from video_repr.errors import InputError
 from video_repr.errors import extra
+from video_repr.export import layout
 from video_repr.files import only_writer
 from video_repr.files import restore
 from video_repr.files import whole_directory
@@ -29,7 +29,7 @@ _FOLDERS = (
 
 
 def released():
-    """The released encoders that are here.
+    """The released encoders on this machine.
 
     Returns:
         A dict from names to directories, the newest version of each.
@@ -39,8 +39,8 @@ def released():
         for of_name in sorted(folder.glob("*")):
             versions = [
                 path
-                for path in artefact.versions_of(of_name)
-                if artefact.is_export(path)
+                for path in layout.versions_of(of_name)
+                if layout.is_export(path)
             ]
             if versions:
                 found[of_name.name] = versions[-1]
@@ -48,10 +48,10 @@ def released():
 
 
 def cards():
-    """The cards of those encoders by name; "" of one that has none."""
+    """The cards of those encoders by name; "" for one without a card."""
     found = {}
     for name, directory in released().items():
-        card = directory / artefact.CARD
+        card = directory / layout.CARD
         found[name] = card.read_text("utf-8") if card.is_file() else ""
     return found
 
@@ -61,30 +61,30 @@ def locate(preset):
 
     Args:
         preset: name of a released encoder, "moving_mnist" or with a version
-            "moving_mnist/1"; a directory; or an address that fsspec knows, as
+            "moving_mnist/1"; a directory; or a URL for fsspec, such as
             "https://host/encoder/1" or "gs://bucket/encoder/1".
 
     Returns:
         A `pathlib.Path`.
 
     Raises:
-        InputError: if there is none, or what was fetched is not what its
-            sums say.
-        MissingExtraError: for an address without fsspec.
+        InputError: if there is none, or the checksums of the download are
+            wrong.
+        MissingExtraError: for a URL without fsspec.
     """
     preset = os.fspath(preset)
     if "://" in preset:
         return _fetched(preset.rstrip("/"))
     path = pathlib.Path(preset)
-    # One that was being replaced when its process was killed.
-    restore(path, artefact.EXPORT)
-    if artefact.is_export(path):
+    # Its replacement may have been killed.
+    restore(path, layout.EXPORT)
+    if layout.is_export(path):
         return path
     known = released()
     if preset in known:
         return known[preset]
     for folder in _FOLDERS:
-        if artefact.is_export(folder / preset):
+        if layout.is_export(folder / preset):
             return folder / preset
     names = ", ".join(map(repr, known)) or "none here"
     raise InputError(
@@ -94,19 +94,19 @@ def locate(preset):
 
 
 def load(file, kind):
-    """What is in an encoder's .keras file.
+    """Loads an encoder's .keras file.
 
     Args:
         file: its path.
         kind: class that it must be of.
 
     Raises:
-        InputError: if it is broken, or something else.
+        InputError: if it is broken, or of another class.
     """
     try:
         found = keras.models.load_model(file)
     except Exception as error:
-        # Keras has no type of its own for what a broken archive raises.
+        # Keras has no specific exception type for a broken archive.
         raise InputError(
             "Expected a run, an export or an encoder's .keras file. Received: "
             f"{str(file)!r}: {error}"
@@ -122,12 +122,12 @@ def _fetched(address):
     name = hashlib.sha256(address.encode()).hexdigest()[:16]
     home = os.environ.get("KERAS_HOME") or "~/.keras"
     place = pathlib.Path(home).expanduser() / "video_repr" / name
-    if artefact.is_export(place):
+    if layout.is_export(place):
         return place
-    # Of several processes that want it one fetches it.
+    # Of several processes only one downloads it.
     with only_writer(place.with_name(f"{name}.fetched"), wait=True):
-        if not artefact.is_export(place):
-            with whole_directory(place, artefact.EXPORT) as partial:
+        if not layout.is_export(place):
+            with whole_directory(place, layout.EXPORT) as partial:
                 _fetch(address, partial)
     return place
 
@@ -138,18 +138,18 @@ def _fetch(address, directory):
         import fsspec
     try:
         system, path = fsspec.url_to_fs(address)
-        sums = system.cat_file(f"{path}/{artefact.SUMS}")
-        names = [*artefact.sums_of(sums), artefact.SUMS]
-        if system.exists(f"{path}/{artefact.CARD}"):
-            names.append(artefact.CARD)
+        sums = system.cat_file(f"{path}/{layout.SUMS}")
+        names = [*layout.sums_of(sums), layout.SUMS]
+        if system.exists(f"{path}/{layout.CARD}"):
+            names.append(layout.CARD)
         for file in names:
             to = within(directory, file)
             to.parent.mkdir(parents=True, exist_ok=True)
             system.get_file(f"{path}/{file}", str(to))
     except Exception as error:
-        # Each store has types of its own.
+        # Each store has its own exception types.
         raise InputError(
-            f"Expected an export at {address}, with its {artefact.SUMS}. "
+            f"Expected an export at {address}, with its {layout.SUMS}. "
             f"Received: {type(error).__name__}: {error}"
         ) from error
-    artefact.check(directory)
+    layout.check(directory)

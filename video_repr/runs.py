@@ -1,16 +1,16 @@
-"""The run directory: what training leaves, and how to read it.
+"""The run directory: what training writes, and how to read it.
 
-    config.json        what the run is a function of
-    data.json          the fingerprint of the data that it learned from
-    videos.json        the videos of a dataset that it learned from, by split
-    made.json          on which machine, by which versions, when
-    checkpoints/       last.keras to go on from, best.keras to use
+    config.json        the settings of the run
+    data.json          the fingerprint of the data that it was trained on
+    videos.json        the videos of a dataset that it was trained on, by split
+    made.json          machine, versions and time
+    checkpoints/       last.keras to resume from, best.keras to use
     metrics.jsonl      a line an epoch
     tensorboard/       scalars and strips
     evaluation.json    the test set, read once
     figures/           strips, animation, error curve
 
-`Run` knows these places; nothing else spells them.
+Only `Run` contains these names.
 """
 
 import dataclasses
@@ -24,15 +24,15 @@ from video_repr.files import load_json
 from video_repr.files import read_json
 from video_repr.files import whole_file
 
-# The member of a checkpoint's archive that counts its epochs. The optimizer's
-# own count leaves out the steps that a loss-scaled one skipped.
+# The file in a checkpoint's archive with its number of epochs. The optimizer's
+# own count omits steps that loss scaling skipped.
 _EPOCHS = "epochs.txt"
 _OF_A_LINE = {"step", "sequences", "seconds", "loss", "val_loss"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """The places in a run directory.
+    """The files in a run directory.
 
     Attributes:
         path: the directory.
@@ -84,7 +84,7 @@ class Run:
         """The run's config.
 
         Raises:
-            InputError: if the directory is no run, or its config broken.
+            InputError: if the directory is not a run, or its config is broken.
         """
         if (self.path / "saved_model.pb").is_file():
             raise InputError(
@@ -101,16 +101,16 @@ class Run:
         return configs.from_dict(values, where=str(self.config_file))
 
     def check_data(self, data):
-        """Refuses other data than those that the run began with.
+        """Checks that data are those that the run began with.
 
-        Their fingerprint decides. Of runs of before 0.2, which have none, the
-        names of videos do.
+        It compares fingerprints. Runs made before 0.2 have none; for these it
+        compares the names of videos.
 
         Args:
-            data: what `configs.data.data_of` returns.
+            data: the result of `data.run_data.load_data`.
 
         Raises:
-            InputError: if they are others.
+            InputError: if the data differ.
         """
         same, videos = True, data.videos()
         before = {}
@@ -120,7 +120,7 @@ class Run:
             known = read_json(self.data_file, dict).get("fingerprint")
             same = known == data.fingerprint
         elif before:
-            # Before 0.2 without checksums.
+            # Before 0.2 it had no checksums.
             same = {s: sorted(of) for s, of in before.items()} == {
                 s: sorted(of) for s, of in videos.items()
             }
@@ -131,7 +131,7 @@ class Run:
             )
 
     def made(self):
-        """On what and by what the run was begun; {} where it is not told."""
+        """Machine and versions with which the run began; {} if unknown."""
         if not self.made_file.is_file():
             return {}
         return read_json(self.made_file, dict)
@@ -153,7 +153,7 @@ class Run:
         try:
             return keras.models.load_model(checkpoint)
         except Exception as error:
-            # Keras has no type of its own for what a broken archive raises.
+            # Keras has no specific exception type for a broken archive.
             raise InputError(
                 f"Expected a whole checkpoint. Received: {checkpoint}, which "
                 f"cannot be loaded: {error}"
@@ -176,7 +176,7 @@ class Run:
             with zipfile.ZipFile(checkpoint) as archive:
                 return int(archive.read(_EPOCHS))
         except Exception as error:
-            # A broken archive raises whatever its bytes make it raise.
+            # A broken archive can raise any exception.
             raise InputError(
                 f"Expected a whole checkpoint. Received: {checkpoint}, which "
                 f"does not say how long it was trained: {error!s:.200}"
@@ -194,7 +194,7 @@ class Run:
         return lines
 
     def read_metrics(self):
-        """The whole lines of metrics.jsonl, and what is wrong with others.
+        """The whole lines of metrics.jsonl, and the problems of others.
 
         Returns:
             A list of dicts, and a list of sentences.
@@ -220,7 +220,7 @@ class Run:
 
 
 def _difference(before, now):
-    """In words, what is other about a dataset by its videos."""
+    """How a dataset differs, by its videos, in words."""
     if not now:
         return "other digits"
     if {s: sorted(of) for s, of in before.items()} != {

@@ -1,4 +1,4 @@
-"""Text that other programs wrote: lists, tables, sums."""
+"""Reads text that other programs wrote: lists, tables, checksums."""
 
 import codecs
 
@@ -7,14 +7,14 @@ def decode(data, errors="strict"):
     """The text of a file.
 
     Args:
-        data: its bytes, UTF-8, or UTF-16 where a byte order mark says so.
-        errors: as of `bytes.decode`.
+        data: its bytes, UTF-8, or UTF-16 if it has a byte order mark of that.
+        errors: as for `bytes.decode`.
 
     Returns:
         A string without the mark.
 
     Raises:
-        ValueError: if it is no text.
+        ValueError: if it is not text.
     """
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = data.decode("utf-16", errors)
@@ -28,18 +28,18 @@ def decode(data, errors="strict"):
 def lines(data, errors="strict"):
     r"""The lines of a file, ended by \n or \r\n.
 
-    Not those of `str.splitlines`, which ends a line at U+2028 and others that
-    may stand in a file's name.
+    `str.splitlines` would also end lines at U+2028 and other characters that
+    file names can contain.
 
     Args:
-        data: its bytes, as of `decode`.
-        errors: as of `decode`.
+        data: its bytes, as for `decode`.
+        errors: as for `decode`.
 
     Returns:
         A list of strings.
 
     Raises:
-        ValueError: if it is no text.
+        ValueError: if it is not text.
     """
     text = decode(data, errors)
     return [line.removesuffix("\r") for line in text.split("\n")]

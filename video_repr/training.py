@@ -11,11 +11,10 @@ import time
 import keras
 import tensorflow as tf
 
-from video_repr import configs
 from video_repr import runs
 from video_repr import visualization
-from video_repr.configs.data import data_of
-from video_repr.configs.frames import Frames
+from video_repr.data.run_data import frame_scaling
+from video_repr.data.run_data import load_data
 from video_repr.errors import DivergedError
 from video_repr.errors import InputError
 from video_repr.errors import need
@@ -27,6 +26,7 @@ from video_repr.machine import made
 from video_repr.models import Decoder
 from video_repr.models import Encoder
 from video_repr.models import VideoSeq2Seq
+from video_repr.optimizers import with_compiled_update
 
 
 def build_model(config, frames=None):
@@ -34,7 +34,7 @@ def build_model(config, frames=None):
 
     Args:
         config: a `configs.Config`.
-        frames: `configs.frames.Frames`; those of the config's data when None.
+        frames: a `FrameScaling`; that of the config's data when None.
 
     Returns:
         A built `VideoSeq2Seq`. Its weights are a function of
@@ -53,7 +53,7 @@ def build_model(config, frames=None):
             0.0, training.steps, end_learning_rate=sampling
         )
     kinds = {"reconstruction": model.reconstruction, "future": model.future}
-    frames = frames or Frames.of(config)
+    frames = frames or frame_scaling(config)
     seq2seq = VideoSeq2Seq(
         Encoder(
             model.units,
@@ -85,12 +85,8 @@ def build_model(config, frames=None):
         dtype=training.precision,
     )
     seq2seq.build((None, seq2seq.clip_frames, *frames.shape))
-    seq2seq.compile(
-        _optimizer(training),
-        jit_compile=training.jit_compile,
-        jit_update=training.jit_update,
-    )
-    # Made before the first step, they take the memory that it needs later.
+    seq2seq.compile(_optimizer(training), jit_compile=training.jit_compile)
+    # Built before the first step, its variables take their memory early.
     seq2seq.optimizer.build(seq2seq.trainable_variables)
     return seq2seq
 
@@ -114,10 +110,33 @@ def _optimizer(training):
             keras.optimizers.RMSprop, rho=0.95, momentum=0.9
         ),
     }[training.optimizer]
-    return make(rate, global_clipnorm=training.clip_norm)
+    optimizer = make(rate, global_clipnorm=training.clip_norm)
+    if training.jit_update:
+        return with_compiled_update(optimizer)
+    return optimizer
 
 
-def pretrain(
+def pretrain(config, directory, **options):
+    """Trains the model of a config and evaluates it.
+
+    Args:
+        config: a `configs.Config`.
+        directory: the run directory to make.
+        **options: as for `train`.
+
+    Returns:
+        `runs.Run`, complete but for the export.
+
+    Raises:
+        InputError: as for `train`.
+        DivergedError: if the loss becomes NaN or infinite.
+    """
+    run = train(config, directory, **options)
+    evaluate_run(run)
+    return run
+
+
+def train(
     config,
     directory,
     *,
@@ -126,30 +145,29 @@ def pretrain(
     frames=None,
     encoder=None,
 ):
-    """Trains the model of a config and evaluates it.
+    """Trains the model of a config.
 
     Args:
         config: a `configs.Config`.
         directory: the run directory to make.
-        resume: whether to go on with the run that is in the directory, if
-            there is one. It ends as if it had not been interrupted.
-        gate_images: whether TensorBoard gets images of the gates, of the
-            encoder and of a rollout, after every epoch.
-        frames: how frames are scaled, `configs.frames.Frames`; by what the data
-            say of themselves when None.
-        encoder: an `Encoder` whose weights the model begins with; random ones
-            when None.
+        resume: whether to resume the run in the directory, if there is one.
+            The result is the same as without the interruption.
+        gate_images: whether to write images of the gates, of the encoder and of
+            a rollout, to TensorBoard after every epoch.
+        frames: as for `build_model`.
+        encoder: an `Encoder` with the initial weights of the model's encoder;
+            random weights when None.
 
     Returns:
-        `runs.Run`, with everything but the export.
+        `runs.Run`, complete but for the evaluation and the export.
 
     Raises:
-        InputError: if the directory exists and is not to be resumed, holds
-            the run of another config, the data cannot be had, or the encoder
-            has other weights than the config's.
+        InputError: if the directory exists and `resume` is False, or has the
+            run of another config, the data cannot be loaded, or the shapes of
+            the encoder's weights differ from the config's.
         DivergedError: if the loss becomes NaN or infinite.
     """
-    # Needed at the end of the first epoch, hours later perhaps.
+    # Checked now, as the end of the first epoch may be hours later.
     need("report", "matplotlib", "PIL", "tensorboard")
     run = runs.Run(pathlib.Path(directory))
     started = run.config_file.exists()
@@ -165,11 +183,11 @@ def pretrain(
         )
     if started:
         config = _same_config(run, config)
-    data = data_of(config)
+    data = load_data(config)
     config = data.config
     if started:
         run.check_data(data)
-    # Found broken now rather than after the training.
+    # Read now, to find a broken test set before the training.
     data.test()
     data.validation()
     data.train(config.training.batch_size)
@@ -191,19 +209,18 @@ def pretrain(
     remove_partials(run.path)
     run.last.parent.mkdir(exist_ok=True)
     _fit(data, run, model, epoch, gate_images)
-    evaluate_run(run)
     return run
 
 
 def _is_empty(path):
-    """Whether there is nothing, or what a killed process was to begin with."""
+    """Whether there is nothing, or only the first files of a killed process."""
     return not path.exists() or all(
         file.name.startswith(".partial-") for file in path.iterdir()
     )
 
 
 def _begin_with(encoder, other):
-    """Takes an encoder's weights over from another of the same shapes."""
+    """Copies the weights of another encoder with the same shapes."""
     shapes, given = (
         [w.shape for w in e.get_weights()] for e in (encoder, other)
     )
@@ -217,19 +234,15 @@ def _begin_with(encoder, other):
 
 
 def _same_config(run, config):
-    """The config of a run that is to go on, which `config` must be."""
+    """The config of the run to resume; `config` must equal it."""
     old = run.config()
-    if getattr(config.data, "digits", None) == "auto" and isinstance(
-        old.data, configs.DataConfig
-    ):
-        # What it found when the run began.
+    kinds = (old.data.kind, config.data.kind)
+    if kinds == ("moving_mnist",) * 2 and config.data.digits == "auto":
+        # "auto" means the source found when the run began.
         found = dataclasses.replace(config.data, digits=old.data.digits)
         config = dataclasses.replace(config, data=found)
-    datasets = isinstance(config.data, configs.DatasetConfig) and isinstance(
-        old.data, configs.DatasetConfig
-    )
-    if datasets and run.data_file.exists():
-        # Its fingerprint decides, not where it lies.
+    if kinds == ("clip_dataset",) * 2 and run.data_file.exists():
+        # The dataset's fingerprint is compared, not its path.
         moved = dataclasses.replace(old.data, path=config.data.path)
         old = dataclasses.replace(old, data=moved)
     differences = [
@@ -279,8 +292,8 @@ def _fit(data, run, model, epoch, gate_images):
 class _Checkpoints(keras.callbacks.Callback):
     """Writes metrics.jsonl and the checkpoints at the end of every epoch.
 
-    `last.keras` is written after all else: a run that is killed at any time
-    goes on from it and writes the rest anew.
+    `last.keras` is written last: a run that is killed at any time resumes from
+    it and writes the other files again.
     """
 
     def __init__(self, run, training, epoch):
@@ -331,7 +344,7 @@ class _Checkpoints(keras.callbacks.Callback):
         )
 
     def _named(self, name):
-        """A log's name with its reduction: future_loss says nothing."""
+        """A log's name with its reduction, which "future_loss" lacks."""
         for branch, loss in self.model.loss.items():
             if name.endswith(f"{branch}_loss"):
                 return name.replace("loss", loss.name)
@@ -345,7 +358,7 @@ class _Checkpoints(keras.callbacks.Callback):
 
 
 class _TensorBoard(keras.callbacks.TensorBoard):
-    """Scalars, strips of validation clips, and gates if they are wanted."""
+    """Writes scalars, strips of validation clips, and optionally gates."""
 
     def __init__(self, run, clips, gate_images):
         super().__init__(run.tensorboard, write_graph=False)

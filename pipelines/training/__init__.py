@@ -1,1 +1,1 @@
-"""The training pipeline's components, and how it is run on one machine."""
+"""The training pipeline's components, and its runner for one machine."""

@@ -1,8 +1,9 @@
-"""Artifacts: folders that are whole or absent, and say what made them.
+"""Artifacts: folders that are whole or absent, and record what made them.
 
-On one machine an artifact lies in ARTIFACTS/COMPONENT/FINGERPRINT: what is
-made again and is the same is the same artifact, and what follows need not be
-made again. On Kubeflow it lies where the engine says.
+On one machine an artifact lies in ARTIFACTS/COMPONENT/FINGERPRINT. If a
+component makes the same content again, it is the same artifact, and the
+following components come from the cache. On Kubeflow the engine chooses the
+place.
 """
 
 import contextlib
@@ -26,12 +27,12 @@ from video_repr.files import sha256
 from video_repr.files import write_json
 from video_repr.machine import made
 
-# Where the local runner wants artifacts, what it wants to be told, its
-# process.
+# Environment variables of the local runner: the folder of artifacts, the folder
+# of events, its process.
 ARTIFACTS = "VIDEO_REPR_ARTIFACTS"
 EVENTS = "VIDEO_REPR_EVENTS"
 RUNNER = "VIDEO_REPR_RUNNER"
-# What killed components have begun.
+# Prefix of folders that killed components have left unfinished.
 UNFINISHED = ".unfinished-"
 
 _RECORD = "artifact.json"
@@ -40,35 +41,37 @@ ARTIFACT = Kind("an artifact", lambda folder: (folder / _RECORD).is_file())
 
 
 class AnomaliesError(RuntimeError):
-    """The records are not what they have to be."""
+    """The records have anomalies."""
 
 
 _REFUSED = (InputError, AnomaliesError, DivergedError, FailureRateError)
 
 
 @contextlib.contextmanager
-def telling(component):
+def component_events(component):
     """Tells the local runner that a component has started, or failed.
 
     Raises:
-        SystemExit: for what is refused, after saying so in a sentence.
+        SystemExit: for unusable input or anomalies, after printing the message.
     """
-    tell(component, "started")
+    send_event(component, "started")
     if RUNNER in os.environ:
         _end_with(int(os.environ[RUNNER]))
     try:
         yield
     except _REFUSED as error:
-        tell(component, "failed", error=str(error))
+        send_event(component, "failed", error=str(error))
         print(f"{component}: {error}", flush=True)
         sys.exit(1)
     except BaseException as error:
-        tell(component, "failed", error=f"{type(error).__name__}: {error}")
+        send_event(
+            component, "failed", error=f"{type(error).__name__}: {error}"
+        )
         raise
 
 
 @contextlib.contextmanager
-def making(
+def write_artifact(
     component,
     output,
     parameters=None,
@@ -81,20 +84,19 @@ def making(
     Args:
         component: name of the component.
         output: its `kfp.dsl.Artifact`, which gets its place and fingerprint.
-        parameters: what it depends on, JSON-ready.
+        parameters: the settings that it depends on, JSON-ready.
         inputs: dict from a name to the `kfp.dsl.Artifact`s it depends on.
-        resumes: whether what writes to the folder goes on with what it finds
-            there, of a process that was killed with the same parameters and
-            inputs.
-        known_by: function of the folder that returns a string by which the
-            artifact is known, where its bytes hold times; by its bytes when
-            None.
+        resumes: whether the component resumes from the files that a killed
+            process with the same parameters and inputs has left in the folder.
+        known_by: function that takes the folder and returns a string that
+            identifies the artifact, if its files contain times; its bytes
+            identify it when None.
 
     Yields:
         An existing folder, a `pathlib.Path`.
 
     Raises:
-        SystemExit: as `telling` does.
+        SystemExit: as `component_events` does.
     """
     record = {
         "component": component,
@@ -111,7 +113,7 @@ def making(
     folder = pathlib.Path(root, component) if root else None
     beside = folder or pathlib.Path(output.path).parent
     key = _hash(json.dumps(record, sort_keys=True))[:16]
-    with telling(component):
+    with component_events(component):
         unfinished = beside / f"{UNFINISHED}{key}"
         if not resumes:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -126,19 +128,19 @@ def making(
         write_json(unfinished / _RECORD, about)
         place = folder / about["fingerprint"][:16] if folder else output.path
         with only_writer(place):
-            # What is there is the same, or what is left of it.
+            # The folder there has the same content, or is damaged.
             replace_directory(unfinished, place, ARTIFACT)
         if folder:
             output.uri = str(place)
         output.metadata["fingerprint"] = about["fingerprint"]
-        told = {name: record[name] for name in ("parameters", "inputs")}
-        tell(component, "finished", uri=output.uri, **told)
+        about = {name: record[name] for name in ("parameters", "inputs")}
+        send_event(component, "finished", uri=output.uri, **about)
 
 
 def _end_with(runner):
-    """Ends this process when the runner has ended, however it did.
+    """Ends this process when the runner has ended for any reason.
 
-    Otherwise the next run would write to the same folder.
+    Otherwise it would write to the same folder as the next run.
     """
 
     def watch():
@@ -152,12 +154,18 @@ def _end_with(runner):
     threading.Thread(target=watch, daemon=True).start()
 
 
-def tell(component, event, **about):
-    """A line for the local runner, if it wants one."""
+def send_event(component, event, **about):
+    """Writes a line for the local runner, if there is one."""
     if EVENTS in os.environ:
         line = {"component": component, "event": event, "time": time.time()}
         with open(os.environ[EVENTS], "a") as file:
             file.write(json.dumps({**line, **about}) + "\n")
+
+
+def dataset_of(path):
+    """The dataset directory in the artifact of ExampleGen."""
+    (info,) = pathlib.Path(path).glob("*/1/info.json")
+    return info.parent
 
 
 def fingerprint(folder):
@@ -165,8 +173,8 @@ def fingerprint(folder):
     return _of_files(_files(pathlib.Path(folder)))
 
 
-def made_of(folder):
-    """What an artifact says of how it was made.
+def read_record(folder):
+    """An artifact's record of how it was made.
 
     Raises:
         InputError: if it is missing or broken.
@@ -175,12 +183,12 @@ def made_of(folder):
 
 
 def is_whole(folder):
-    """Whether the files of an artifact are as they were written.
+    """Whether the files of an artifact have not changed.
 
-    Others may have come, such as a page about a model.
+    Other files may have been added, such as a report.
     """
     try:
-        files = made_of(folder)["files"]
+        files = read_record(folder)["files"]
         return all(
             _is_as_written(pathlib.Path(folder, name), file)
             for name, file in files.items()
@@ -193,7 +201,7 @@ def _is_as_written(path, file):
     status = path.stat()
     if status.st_size != file["bytes"]:
         return False
-    # What was not touched need not be read.
+    # A file with the same modification time is not read.
     return status.st_mtime_ns == file["time"] or sha256(path) == file["sha256"]
 
 

@@ -1,4 +1,4 @@
-"""What a training pipeline depends on."""
+"""Settings of a training pipeline."""
 
 import dataclasses
 import pathlib
@@ -13,30 +13,30 @@ from pipelines.training.settings import ExampleValidatorConfig
 from pipelines.training.settings import FineTunerConfig
 from pipelines.training.settings import TrainerConfig
 from pipelines.training.settings import TunerConfig
-from pipelines.training.settings import check_ranges
 from pipelines.training.settings import with_choice
 from pipelines.transforms.convnet import Percepts
 from pipelines.transforms.crop import Patches
 from video_repr import configs
 from video_repr.errors import InputError
+from video_repr.export.card import Terms
 from video_repr.metrics import metric_names
-from video_repr.model_card import Terms
+from video_repr.ranges import check_ranges
 
 
 @dataclasses.dataclass(frozen=True)
 class ExampleGenConfig:
-    """Films to records.
+    """ExampleGen: from films to records.
 
     Attributes:
-        kind: what is made of films: "patches" of pixels, or "percepts".
-        layout: as of `pipelines.arguments.Input`, as are lists, split, labels
+        kind: kind of records: "patches" of pixels, or "percepts".
+        layout: as in `pipelines.arguments.Input`, as are lists, split, labels
             and group_pattern.
         patches: how patches are cut.
         percepts: how percepts are computed.
-        validation: share of the groups that are for validation.
-        test: share of the groups that are for testing.
+        validation: share of the groups for validation.
+        test: share of the groups for testing.
         max_failure_rate: share of the films that may fail.
-        shard_mb: size to divide the records by, MB.
+        shard_mb: size of a shard, MB.
         workers: processes on one machine.
     """
 
@@ -55,8 +55,8 @@ class ExampleGenConfig:
     workers: int = 1
 
     def __post_init__(self):
-        check_ranges(self, workers=(1, None))
-        # What is wrong with these is known there.
+        check_ranges(self, workers="[1, inf)")
+        # These check their own values.
         Output(
             "name/1",
             max_failure_rate=self.max_failure_rate,
@@ -79,7 +79,7 @@ class ExampleGenConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Resources:
-    """What a component gets on Kubeflow or Vertex AI.
+    """The resources of a component on Kubeflow or Vertex AI.
 
     Attributes:
         cpu: number of processors.
@@ -95,7 +95,7 @@ class Resources:
     accelerators: int = 1
 
     def __post_init__(self):
-        check_ranges(self, accelerators=(1, None))
+        check_ranges(self, accelerators="[1, inf)")
         for name, pattern, example in (
             ("cpu", r"\d+(\.\d+)?|\d+m", "4"),
             ("memory", r"\d+(\.\d+)?[KMGTPE]i?", "16G"),
@@ -109,13 +109,14 @@ class Resources:
 
 @dataclasses.dataclass(frozen=True)
 class ClusterConfig:
-    """Where components run that do not run here.
+    """Settings for a run on Kubeflow or Vertex AI.
 
     Attributes:
         image: container image with this package, see Dockerfile.
-        small: components that read statistics and write small files.
-        data: ExampleGen and StatisticsGen.
-        models: Tuner, Trainer, Evaluator and FineTuner.
+        small: resources of components that read statistics and write small
+            files.
+        data: resources of ExampleGen and StatisticsGen.
+        models: resources of Tuner, Trainer, Evaluator and FineTuner.
     """
 
     image: str = "video-repr:latest"
@@ -129,17 +130,17 @@ class PipelineConfig:
     """A training pipeline.
 
     Attributes:
-        name: of the dataset and of the encoder.
+        name: name of the dataset and of the encoder.
         films: folder of films, in any of Beam's file systems.
-        saved_models: where blessed encoders go, NAME/VERSION below it.
-        example_gen: films to records.
-        example_validator: what is taken for an anomaly.
-        tuner: a search before training.
+        saved_models: directory for blessed encoders, as NAME/VERSION below it.
+        example_gen: from films to records.
+        example_validator: what counts as an anomaly.
+        tuner: search of settings before the training.
         trainer: pretraining.
         evaluator: when a model is blessed.
-        fine_tuner: a classifier around the encoder.
-        terms: for the encoder's card.
-        cluster: where components run that do not run here.
+        fine_tuner: a classifier on top of the encoder.
+        terms: licence and limits, for the encoder's card.
+        cluster: settings for a run on Kubeflow or Vertex AI.
     """
 
     name: str
@@ -213,22 +214,22 @@ def load(path, **values):
     """The config of a TOML file.
 
     Args:
-        path: of a file whose tables and keys are the fields of
-            `PipelineConfig`; what it does not say is as by default.
-        **values: fields to take instead of the file's.
+        path: path of a file whose tables and keys are the fields of
+            `PipelineConfig`; other fields have their defaults.
+        **values: fields that replace those of the file.
 
     Raises:
         InputError: if it cannot be read, or fields are unknown, missing or
             of another type.
     """
     try:
-        told = tomllib.loads(pathlib.Path(path).read_text())
+        settings = tomllib.loads(pathlib.Path(path).read_text())
     except (OSError, ValueError) as error:
         raise InputError(
             f"Expected a readable TOML file. Received: {path}: {error}"
         ) from error
-    told |= values
-    return configs.from_dict(told, PipelineConfig, str(path), defaults=True)
+    settings |= values
+    return configs.from_dict(settings, PipelineConfig, str(path), defaults=True)
 
 
 def _check_thresholds(config):
@@ -236,7 +237,7 @@ def _check_thresholds(config):
     known = metric_names(model.output == "logistic")
     made = config.example_gen
     if made.kind == "percepts" or made.patches.size < 11:
-        # Of smaller frames there is none.
+        # Smaller frames have no SSIM.
         known = tuple(name for name in known if name != "ssim")
     for threshold in config.evaluator.thresholds:
         if threshold.metric not in known:

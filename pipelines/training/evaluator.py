@@ -1,20 +1,39 @@
-"""Evaluator and FineTuner: what a model is worth."""
+"""Evaluator: decides whether a model is good enough."""
 
 import dataclasses
+import json
 import pathlib
 
+from pipelines.training.artifacts import dataset_of
+from pipelines.training.artifacts import write_artifact
 from pipelines.training.readers import BLESSING
-from video_repr.configs.data import data_of
+from pipelines.training.settings import EvaluatorConfig
+from pipelines.training.settings import read_settings
+from video_repr.data.run_data import load_data
 from video_repr.errors import InputError
-from video_repr.evaluation.export import Exported
 from video_repr.evaluation.prediction import evaluate
+from video_repr.export.evaluate import Exported
 from video_repr.files import write_json
 from video_repr.runs import Run
-from video_repr.transfer.finetune import finetune
+
+
+def run(model, examples, last_blessed, settings, evaluation):
+    """Decides whether the model is good enough."""
+    config = read_settings(settings, EvaluatorConfig)
+    last = json.loads(last_blessed)
+    with write_artifact(
+        "Evaluator",
+        evaluation,
+        {"settings": json.loads(settings), "last_blessed": last},
+        {"model": model, "examples": examples},
+    ) as f:
+        bless(
+            model.path, dataset_of(examples.path), f, config, last.get("path")
+        )
 
 
 def bless(model, examples, folder, config, last_blessed=None):
-    """Measures a model, and says whether it is good enough.
+    """Evaluates a model, and decides whether it is good enough.
 
     Writes evaluation.json and blessing.json.
 
@@ -23,12 +42,12 @@ def bless(model, examples, folder, config, last_blessed=None):
         examples: dataset directory.
         folder: existing directory to write to, a `pathlib.Path`.
         config: an `EvaluatorConfig`.
-        last_blessed: export of the encoder that was blessed last, or None.
+        last_blessed: export of the last blessed encoder, or None.
     """
     run = Run(pathlib.Path(model))
     learned, found = run.config(), run.model()
-    # Where the dataset lies now, and as many of its clips as are asked for.
-    data = data_of(
+    # With the present path of the dataset, and the number of clips in `config`.
+    data = load_data(
         dataclasses.replace(
             learned,
             data=dataclasses.replace(
@@ -44,7 +63,7 @@ def bless(model, examples, folder, config, last_blessed=None):
     of_last, why = None, None
     if last_blessed is not None:
         try:
-            # In the values that the new model's LSTMs read.
+            # Errors are in the units that the new model's LSTMs read.
             last = Exported(last_blessed, learned.model, found.encoder)
             of_last = evaluate(last, clips, mean_frame)["future"]
         except InputError as error:
@@ -89,25 +108,3 @@ def _check(threshold, evaluation, of_last, why):
         "limit": limit,
         "words": words,
     }
-
-
-def fine_tune(model, examples, folder, config):
-    """Fits a classifier around the encoder of a model.
-
-    Args:
-        model: run directory.
-        examples: dataset directory with labels.
-        folder: directory to write, a `pathlib.Path`.
-        config: a `FineTunerConfig`.
-    """
-    found = finetune(
-        config.classifier,
-        model,
-        examples,
-        folder / "classifier",
-        per_class=config.per_class,
-        seed=config.seed,
-        verbose=2,
-    )
-    for split, predictions in found.items():
-        print(f"{split}: {predictions.accuracy:.1%} of the videos")

@@ -1,6 +1,7 @@
-"""ExampleValidator: are the records what they have to be?"""
+"""ExampleValidator: stops the pipeline if the records have anomalies."""
 
 import itertools
+import json
 import math
 
 import numpy as np
@@ -9,8 +10,11 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from pipelines.training.artifacts import AnomaliesError
+from pipelines.training.artifacts import write_artifact
 from pipelines.training.readers import read_schema
 from pipelines.training.readers import read_statistics
+from pipelines.training.settings import ExampleValidatorConfig
+from pipelines.training.settings import read_settings
 from video_repr.files import write_json
 
 _KINDS = {
@@ -20,28 +24,53 @@ _KINDS = {
 }
 
 
+def run(
+    statistics, schema, settings, example_gen_settings, previous, anomalies
+):
+    """Stops the pipeline if the records have anomalies."""
+    config = read_settings(settings, ExampleValidatorConfig)
+    of = json.loads(example_gen_settings)
+    # Official lists say which films are for testing.
+    drawn = of["layout"] not in ("ucf101", "hmdb51")
+    shares = {split: of[split] for split in ("validation", "test")}
+    with write_artifact(
+        "ExampleValidator",
+        anomalies,
+        {"settings": json.loads(settings), "previous_statistics": previous},
+        {"statistics": statistics, "schema": schema},
+    ) as f:
+        validate(
+            statistics.path,
+            schema.path,
+            f,
+            config,
+            shares if drawn else None,
+            previous or None,
+        )
+
+
 def validate(statistics, schema, folder, config, shares, previous=None):
-    """Writes anomalies.json and anomalies.pbtxt, if there are none.
+    """Finds anomalies; writes anomalies.json and anomalies.pbtxt.
 
     Args:
         statistics: folder of the statistics.
         schema: folder of the schema.
         folder: existing directory to write to, a `pathlib.Path`.
         config: an `ExampleValidatorConfig`.
-        shares: shares of the groups that are for "validation" and "test",
-            a dict; None where lists say which are.
+        shares: dict with the shares of the groups for "validation" and "test";
+            None if official lists decide.
         previous: folder of the statistics of an earlier run, or None.
 
     Raises:
-        AnomaliesError: with a line for each, if there are any.
+        AnomaliesError: with a line for each anomaly, if there are any.
     """
-    told = read_statistics(statistics)
+    counts = read_statistics(statistics)
     found = [
-        *against_schema(told, read_schema(schema)),
-        *within(told, config, shares),
+        *against_schema(counts, read_schema(schema)),
+        *within(counts, config, shares),
     ]
     if previous is not None:
-        found += against_previous(told, read_statistics(previous), config)
+        found += against_previous(counts, read_statistics(previous), config)
     if found:
         what = "an anomaly" if len(found) == 1 else f"{len(found)} anomalies"
         raise AnomaliesError(
@@ -56,14 +85,14 @@ def validate(statistics, schema, folder, config, shares, previous=None):
     )
 
 
-def against_schema(told, schema):
-    """Yields what is not as the schema says, a line each."""
+def against_schema(counts, schema):
+    """Yields deviations from the schema, a line each."""
     known = {feature.name: feature for feature in schema.feature}
-    domain = known[told["key"]].float_domain
-    # None is an index of its own where there are no classes.
-    classes = len(told["labels"])
+    domain = known[counts["key"]].float_domain
+    # Without classes, -1 (no label) is the only index.
+    classes = len(counts["labels"])
     labels = {str(i) for i in range(classes)} if classes else {"-1"}
-    for split, counted in told["splits"].items():
+    for split, counted in counts["splits"].items():
         clips, fields = counted["clips"], counted["fields"]
         for name in sorted({*fields} - {*known}):
             yield f"{split}: {fields[name]} records have an unknown {name}"
@@ -79,14 +108,14 @@ def against_schema(told, schema):
         if counted["broken"]:
             yield (
                 f"{split}: {counted['broken']} of {clips} clips cannot be read "
-                f"as frames of shape {tuple(told['frame_shape'])}"
+                f"as frames of shape {tuple(counts['frame_shape'])}"
             )
         if counted["nan"]:
             yield f"{split}: {counted['nan']:,} values are not a number"
         if counted["infinite"]:
             yield f"{split}: {counted['infinite']:,} values are infinite"
         low, high = counted.get("min", 0.0), counted.get("max", 0.0)
-        # Pixels have no domain: they have no other values than pixels have.
+        # Pixels have no domain, as they cannot have other values.
         if domain.max > domain.min and (low < domain.min or high > domain.max):
             yield (
                 f"{split}: values from {low:.4g} to {high:.4g}, beyond "
@@ -100,10 +129,10 @@ def against_schema(told, schema):
             )
 
 
-def within(told, config, shares):
-    """Yields what does not fit together inside of the dataset."""
-    splits = told["splits"]
-    for split, declared in told["declared"].items():
+def within(counts, config, shares):
+    """Yields inconsistencies within the dataset."""
+    splits = counts["splits"]
+    for split, declared in counts["declared"].items():
         counted = splits.get(split, {"clips": 0, "groups": []})
         if counted["clips"] != declared["clips"]:
             yield (
@@ -138,16 +167,16 @@ def within(told, config, shares):
             )
 
 
-def against_previous(told, before, config):
-    """Yields what is no longer as it was in an earlier run."""
+def against_previous(counts, before, config):
+    """Yields changes since an earlier run."""
     for name in ("key", "frame_shape", "labels"):
-        if told[name] != before[name]:
+        if counts[name] != before[name]:
             yield (
-                f"{name} is {told[name]}, and was {before[name]} in the run "
+                f"{name} is {counts[name]}, and was {before[name]} in the run "
                 "before"
             )
     for split, earlier in before["splits"].items():
-        counted = told["splits"].get(split)
+        counted = counts["splits"].get(split)
         if counted is None:
             yield f"{split}: none, and there was in the run before"
             continue
@@ -158,7 +187,7 @@ def against_previous(told, before, config):
                 f"{earlier['clips']} of the run before"
             )
         yield from _drift(split, counted, "the run before", earlier, config)
-        for other, of in told["splits"].items():
+        for other, of in counts["splits"].items():
             moved = {*of["groups"]} & {*earlier["groups"]}
             if other != split and moved:
                 yield (
@@ -168,12 +197,12 @@ def against_previous(told, before, config):
 
 
 def _sizes(splits, shares):
-    """Yields splits of other sizes than groups are drawn for."""
+    """Yields splits whose sizes do not fit their shares."""
     groups = {split: len(of["groups"]) for split, of in splits.items()}
     total = sum(groups.values())
     for split, share in {"train": 1 - sum(shares.values()), **shares}.items():
         found = groups.get(split, 0)
-        # Four standard deviations of a draw, and one group where they are few.
+        # Tolerance: four standard deviations of a draw, and at least one group.
         spread = 4 * math.sqrt(total * share * (1 - share)) + 1
         if share and not found:
             yield (
@@ -188,7 +217,7 @@ def _sizes(splits, shares):
 
 
 def _drift(split, counted, beside, other, config):
-    """Yields what differs between the values of two sets of clips."""
+    """Yields differences between the values of two sets of clips."""
     if "mean" not in counted or len(counted["std"]) != len(
         other.get("std", ())
     ):

@@ -1,4 +1,4 @@
-"""What became of a run of the training pipeline, and what was made of what."""
+"""Reads and shows the record of a run of the training pipeline."""
 
 import os
 import pathlib
@@ -8,10 +8,10 @@ from video_repr.files import read_json
 
 
 def read_run(path):
-    """What became of a run.
+    """The record of a run.
 
     Args:
-        path: its file, or a root, of which the last run is meant.
+        path: its file, or a root, for the last run in it.
 
     Raises:
         InputError: if there is none, or it is broken.
@@ -33,10 +33,10 @@ def read_run(path):
 
 
 def in_words(run):
-    """The chain of a run: what was made of what, in how many seconds.
+    """The artifacts of a run, with their inputs and durations, as text.
 
     Args:
-        run: what `read_run` returns.
+        run: the result of `read_run`.
 
     Returns:
         Lines of text, without a final newline.

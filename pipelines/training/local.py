@@ -1,7 +1,7 @@
-"""Running the training pipeline on this machine, and what became of it.
+"""Runs the training pipeline on this machine, and records the run.
 
 ROOT/artifacts/COMPONENT/FINGERPRINT/   artifacts, see `artifacts`
-ROOT/cache/                             kfp's: what was made of what
+ROOT/cache/                             kfp's cache
 ROOT/runs/TIME.json                     runs: components, times, artifacts
 """
 
@@ -17,14 +17,14 @@ import uuid
 
 from pipelines.training import artifacts
 from pipelines.training.lineage import read_run
+from pipelines.training.pipeline import make_pipeline
 from pipelines.training.watching import Watch
-from pipelines.training_pipeline import make_pipeline
 from pipelines.transforms import decode
-from video_repr import artefact
 from video_repr.data import film
 from video_repr.errors import InputError
 from video_repr.errors import PipelineError
 from video_repr.errors import need
+from video_repr.export import layout
 from video_repr.files import moved_aside
 from video_repr.files import only_writer
 from video_repr.files import restore
@@ -32,22 +32,22 @@ from video_repr.files import write_json
 
 
 def run_pipeline(config, root, beam_options=()):
-    """Runs a training pipeline, but for what is done already.
+    """Runs a training pipeline, without the components that are cached.
 
     Args:
         config: a `pipelines.training.config.PipelineConfig`.
         root: directory of its artifacts.
-        beam_options: Beam's own options for ExampleGen.
+        beam_options: Beam's options for ExampleGen.
 
     Returns:
-        The file that says what became of it, a `pathlib.Path`.
+        The file with the record of the run, a `pathlib.Path`.
 
     Raises:
         InputError: before anything runs, if there are no films, or none of
             them can be read.
         PipelineError: if a component failed.
     """
-    # Of the last components, hours later.
+    # Checked now, as the last components need them hours later.
     need("report", "matplotlib", "PIL", "tensorboard")
     if config.tuner.trials:
         need("kfp", "keras_tuner")
@@ -63,11 +63,11 @@ def run_pipeline(config, root, beam_options=()):
         )
     root = pathlib.Path(root).absolute()
     (root / "runs").mkdir(parents=True, exist_ok=True)
-    # Found broken now rather than after the training.
-    for directory in artefact.versions_of(
+    # Checked now, to find a broken export before the training.
+    for directory in layout.versions_of(
         pathlib.Path(config.saved_models, config.name)
     ):
-        artefact.check(directory)
+        layout.check(directory)
     with only_writer(root):
         return _run(config, root, sources, beam_options)
 
@@ -94,7 +94,7 @@ def _run(config, root, sources, beam_options):
         )
 
     print(f"What the components print is in {file.with_suffix('.log')}")
-    # What there is of it stays if it is killed.
+    # The record so far stays if the run is killed.
     watch = Watch(root, file.with_suffix(".log"), write)
     write()
     try:
@@ -121,9 +121,9 @@ def _run(config, root, sources, beam_options):
 
 
 def _check_readable(sources):
-    """Refuses films none of which can be read: the first that can be will do.
+    """Checks that at least one film can be read.
 
-    How many may fail is for ExampleGen to say.
+    ExampleGen checks how many fail.
     """
     reasons = []
     for source in sources.sources:
@@ -135,7 +135,7 @@ def _check_readable(sources):
                     return
             reason = "no frame in it"
         except Exception as error:
-            # Whatever a broken film makes of its decoder.
+            # The decoder can raise any exception for a broken film.
             reason = str(error)
         reasons.append(f"  {source.path}: {reason}")
     raise InputError(
@@ -145,9 +145,9 @@ def _check_readable(sources):
 
 
 def _remove_altered(root):
-    """Puts aside what is not as it was made, and removes what is half-made.
+    """Moves altered artifacts aside, and removes unfinished ones.
 
-    But for what ExampleGen and Trainer have begun: they go on with it.
+    It keeps unfinished ones of ExampleGen and Trainer, which resume.
     """
     for folder in _unfinished(root):
         if folder.parent.name not in ("ExampleGen", "Trainer"):
@@ -160,8 +160,8 @@ def _remove_altered(root):
             aside = folder.with_name(f".altered-{uuid.uuid4().hex[:8]}")
             os.replace(folder, aside)
             print(
-                f"{folder} is not as it was made, and is made again; as it "
-                f"was found it is {aside}"
+                f"{folder} has been altered, and is made again; the altered "
+                f"one is now {aside}"
             )
 
 
@@ -170,9 +170,10 @@ def _unfinished(root):
 
 
 def _statistics_before(root, config):
-    """The statistics of the last run that succeeded, if there is one.
+    """The statistics of the last successful run, if there is one.
 
-    Of the same name and settings of ExampleGen: others are meant to differ.
+    The run must have the same name and the same settings of ExampleGen; others
+    differ on purpose.
     """
     if not config.example_validator.beside_previous:
         return None
@@ -192,15 +193,15 @@ def _statistics_before(root, config):
 
 
 def _fingerprint(sources, example_gen):
-    """SHA-256 of what is read: names, groups, labels, bytes."""
+    """SHA-256 of the films: names, groups, labels, bytes."""
     lines = []
     for source in sources.sources:
         try:
             about = source.describe()
         except OSError as error:
-            # It will fail, and be counted.
+            # It will fail in ExampleGen, which counts it.
             about = {"error": str(error)}
-        # Not where it lies.
+        # Without the path.
         known = dataclasses.asdict(source) | about
         del known["path"]
         lines.append(json.dumps(known, sort_keys=True))

@@ -1,4 +1,4 @@
-"""What components read of each other's artifacts."""
+"""Reads artifacts of other components."""
 
 import pathlib
 
@@ -11,6 +11,7 @@ from video_repr.files import read_json
 STATISTICS = "statistics.json"
 SCHEMA = "schema.pbtxt"
 BLESSING = "blessing.json"
+HYPERPARAMETERS = "hyperparameters.json"
 
 
 def read_statistics(folder):

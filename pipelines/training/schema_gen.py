@@ -1,31 +1,40 @@
-"""SchemaGen: what records have to be, from what those to train on are."""
+"""SchemaGen: makes the schema of records from the train split."""
 
 from google.protobuf import text_format
 
 from pipelines.schema import schema as schema_of
+from pipelines.training.artifacts import write_artifact
 from pipelines.training.readers import SCHEMA
 from pipelines.training.readers import read_statistics
 from video_repr.data.features import Features
 from video_repr.errors import InputError
 
 
+def run(statistics, schema):
+    """Makes the schema of records."""
+    with write_artifact(
+        "SchemaGen", schema, inputs={"statistics": statistics}
+    ) as f:
+        write_schema(statistics.path, f)
+
+
 def write_schema(statistics, folder):
     """Writes schema.pbtxt, a `tensorflow_metadata` schema.
 
-    Which fields there are, of which types, is known of our records; the
-    range of percepts is that of the train split and half as much again on
-    either side, without what is negative where nothing was.
+    The fields of our records and their types are known. The range of percepts
+    is that of the train split, extended by half of it on either side, but not
+    below 0 if no value was negative.
 
     Args:
         statistics: folder of the statistics.
         folder: existing directory to write to, a `pathlib.Path`.
     """
-    told = read_statistics(statistics)
+    found = read_statistics(statistics)
     features = Features(
-        told["key"], tuple(told["frame_shape"]), tuple(told["labels"])
+        found["key"], tuple(found["frame_shape"]), tuple(found["labels"])
     )
     schema = schema_of(features)
-    train = told["splits"].get("train", {})
+    train = found["splits"].get("train", {})
     if "min" not in train:
         raise InputError(
             "Expected a train split with values to infer a schema from. "
@@ -47,5 +56,5 @@ def _in_words(train):
         return "no clips to train on"
     return (
         f"{train['clips']} clips, {train['broken']} of them unreadable, "
-        f"{train['nan']} values that are no numbers"
+        f"{train['nan']} values that are NaN"
     )

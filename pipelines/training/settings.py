@@ -1,43 +1,29 @@
-"""What the components depend on that need no Beam, and start sooner so."""
+"""Settings of components that do not need Beam and so start faster."""
 
 import dataclasses
+import json
 import math
 from typing import Literal
 
 from video_repr import configs
 from video_repr.errors import InputError
+from video_repr.ranges import check_ranges
 from video_repr.transfer.config import FinetuneConfig
-
-
-def check_ranges(config, **ranges):
-    """Refuses numbers of a dataclass outside of (lowest, highest or None).
-
-    Raises:
-        InputError: naming the field.
-    """
-    for name, (low, high) in ranges.items():
-        value = getattr(config, name)
-        if not math.isfinite(value) or not (
-            low <= value <= (math.inf if high is None else high)
-        ):
-            limits = f"at least {low}" if high is None else f"{low} to {high}"
-            raise InputError(f"Expected {name} of {limits}. Received: {value}")
 
 
 @dataclasses.dataclass(frozen=True)
 class ExampleValidatorConfig:
-    """What is taken for an anomaly.
+    """What counts as an anomaly.
 
     Attributes:
-        mean_drift: how far the mean of a split may lie from another's, or
-            from that of the run before, in standard deviations.
-        std_drift: factor by which the standard deviations may differ.
-        clips_lost: share of the clips of a split that may be fewer than in
-            the run before.
+        mean_drift: largest distance of the mean of a split from that of
+            another, or from that of the previous run, in standard deviations.
+        std_drift: largest factor between the standard deviations.
+        clips_lost: share of the clips of a split that may be missing since the
+            previous run.
         constant_clips: share of the clips of a split that may stand still.
-        beside_previous: whether to compare with the run before that had the
-            same name and the same settings of ExampleGen; false takes what
-            has changed for good.
+        beside_previous: whether to compare with the previous run of the same
+            name and the same settings of ExampleGen; false accepts changes.
     """
 
     mean_drift: float = 0.5
@@ -47,18 +33,18 @@ class ExampleValidatorConfig:
     beside_previous: bool = True
 
     def __post_init__(self):
-        check_ranges(self, mean_drift=(0, None), std_drift=(1, None))
-        check_ranges(self, clips_lost=(0, 1), constant_clips=(0, 1))
+        check_ranges(self, mean_drift="[0, inf)", std_drift="[1, inf)")
+        check_ranges(self, clips_lost="[0, 1]", constant_clips="[0, 1]")
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """A setting and what it may be.
+    """A setting and its possible values.
 
     Attributes:
-        name: of a setting of the trainer, "training.learning_rate" or
-            "model.dropout"; "model.units" is of one layer.
-        values: to choose from.
+        name: a setting of the trainer, such as "training.learning_rate" or
+            "model.dropout"; "model.units" sets one layer.
+        values: values to choose from.
     """
 
     name: str
@@ -78,10 +64,10 @@ class TunerConfig:
     """A search before training.
 
     Attributes:
-        trials: number of trainings; without any there is no Tuner.
-        epochs: of each.
-        space: settings that are drawn.
-        seed: what they are drawn from.
+        trials: number of trainings; with 0 there is no Tuner.
+        epochs: epochs of each training.
+        space: settings to draw at random.
+        seed: random seed of the draws.
     """
 
     trials: int = 0
@@ -92,7 +78,9 @@ class TunerConfig:
     seed: int = 0
 
     def __post_init__(self):
-        check_ranges(self, trials=(0, None), epochs=(1, None), seed=(0, None))
+        check_ranges(
+            self, trials="[0, inf)", epochs="[1, inf)", seed="[0, inf)"
+        )
         if self.trials and not self.space:
             raise InputError("Expected a space to tune in. Received: none")
 
@@ -102,12 +90,12 @@ class TrainerConfig:
     """Pretraining.
 
     Attributes:
-        model: what learns.
-        training: how.
+        model: the encoder and the decoders.
+        training: the optimisation.
         stride: frames from the start of a record's clip to that of the next.
         skip_shorter: leave out videos that are shorter than a clip.
-        warm_start: run, export or .keras file of an encoder to begin with;
-            random weights when left out.
+        warm_start: run, export or .keras file of an encoder whose weights the
+            training starts from; by default they are random.
     """
 
     model: configs.ModelConfig = dataclasses.field(
@@ -121,9 +109,8 @@ class TrainerConfig:
     warm_start: str | None = None
 
     def __post_init__(self):
-        # What is wrong with these is known there.
-        configs.DatasetRun(
-            configs.DatasetConfig("", stride=self.stride),
+        configs.Config(
+            configs.ClipDatasetConfig("", stride=self.stride),
             self.model,
             self.training,
         )
@@ -131,16 +118,16 @@ class TrainerConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Threshold:
-    """What a metric has to be.
+    """A limit for a metric.
 
     Attributes:
-        metric: one of evaluation.json, as "half_sse_per_frame".
-        at_most: its greatest value.
-        at_least: its least value.
-        of: what the value is a multiple of: of 1, or of the same metric of a
-            baseline, or of the last blessed encoder; without one this is not
-            asked.
-        branch: the decoder whose predictions are measured.
+        metric: a metric in evaluation.json, such as "half_sse_per_frame".
+        at_most: its upper limit.
+        at_least: its lower limit.
+        of: unit of the limit: "one", or the same metric of a baseline or of the
+            last blessed encoder. If there is no such encoder, the threshold
+            does not apply.
+        branch: the decoder whose predictions are evaluated.
     """
 
     metric: str
@@ -169,8 +156,8 @@ class EvaluatorConfig:
     """When a model is blessed.
 
     Attributes:
-        clips: number of test clips to measure on, at most.
-        thresholds: all of them have to be met.
+        clips: number of test clips for the evaluation, at most.
+        thresholds: thresholds, all of which the model must meet.
     """
 
     clips: int = 1000
@@ -180,7 +167,7 @@ class EvaluatorConfig:
     )
 
     def __post_init__(self):
-        check_ranges(self, clips=(1, None))
+        check_ranges(self, clips="[1, inf)")
         if not self.thresholds:
             raise InputError(
                 "Expected at least one threshold, without which every model "
@@ -190,12 +177,12 @@ class EvaluatorConfig:
 
 @dataclasses.dataclass(frozen=True)
 class FineTunerConfig:
-    """A classifier around the encoder.
+    """A classifier on top of the encoder.
 
     Attributes:
-        enabled: whether there is one.
+        enabled: whether to fit one.
         per_class: number of labelled videos of each class, or "all".
-        seed: what these are drawn from.
+        seed: random seed of the choice of these videos.
         classifier: how it is fitted.
     """
 
@@ -207,9 +194,9 @@ class FineTunerConfig:
     )
 
     def __post_init__(self):
-        check_ranges(self, seed=(0, None))
+        check_ranges(self, seed="[0, inf)")
         if self.per_class != "all":
-            check_ranges(self, per_class=(1, None))
+            check_ranges(self, per_class="[1, inf)")
 
 
 def with_choice(trainer, name, value):
@@ -227,3 +214,16 @@ def with_choice(trainer, name, value):
         )
     values[section][setting] = [value] if name == "model.units" else value
     return configs.from_dict(values, TrainerConfig, "trainer")
+
+
+def read_settings(text, kind):
+    """Settings from JSON, as kfp would make all numbers floating point.
+
+    Args:
+        text: the result of `dataclasses.asdict`, as JSON.
+        kind: their dataclass.
+
+    Raises:
+        InputError: for unknown, missing or wrongly typed fields.
+    """
+    return configs.from_dict(json.loads(text), kind, kind.__name__)

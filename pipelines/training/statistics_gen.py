@@ -1,4 +1,4 @@
-"""StatisticsGen: what is in a dataset's records, counted anew."""
+"""StatisticsGen: computes statistics from a dataset's records."""
 
 import collections
 import dataclasses
@@ -11,8 +11,10 @@ import tensorflow as tf
 
 from pipelines import directory
 from pipelines.engine import Engine
+from pipelines.training.artifacts import dataset_of
+from pipelines.training.artifacts import write_artifact
 from pipelines.training.readers import STATISTICS
-from pipelines.transforms.write import Moments
+from pipelines.transforms.moments import Moments
 from video_repr.data import ClipDataset
 from video_repr.data import features as fields
 from video_repr.data.splits import SPLITS
@@ -20,12 +22,20 @@ from video_repr.errors import InputError
 from video_repr.files import read_json
 from video_repr.files import write_json
 
-# Of still pictures through a film's codec, of 255.
+# Noise of a film's codec on still pictures, in pixel values up to 255.
 _NOISE = 2
 
 
+def run(examples, workers, statistics):
+    """Computes statistics from the records."""
+    with write_artifact(
+        "StatisticsGen", statistics, inputs={"examples": examples}
+    ) as f:
+        write_statistics(dataset_of(examples.path), f, workers)
+
+
 def write_statistics(examples, folder, workers=1):
-    """Counts the records of a dataset.
+    """Computes the statistics of a dataset.
 
     Writes statistics.json, which `readers.read_statistics` reads, and
     stats.pb for other tools of TFX.
@@ -53,11 +63,11 @@ def write_statistics(examples, folder, workers=1):
         if file.exists():
             found[split] = read_json(file)
             file.unlink()
-    told = {
+    statistics = {
         "frame_shape": list(dataset.features.frame_shape),
         "labels": list(dataset.labels),
         "key": dataset.features.key,
-        # What the dataset says of itself.
+        # The counts and groups in info.json, to compare with.
         "declared": {
             split: {
                 "clips": values["clips"],
@@ -73,7 +83,7 @@ def write_statistics(examples, folder, workers=1):
         },
         "splits": found,
     }
-    write_json(folder / STATISTICS, told)
+    write_json(folder / STATISTICS, statistics)
     (folder / "stats.pb").write_bytes(
         _proto(found, dataset.features).SerializeToString(deterministic=True)
     )
@@ -81,22 +91,22 @@ def write_statistics(examples, folder, workers=1):
 
 @dataclasses.dataclass
 class Counts:
-    """What is counted of a split.
+    """The statistics of a split.
 
     Attributes:
         clips: number of records.
         fields: number of records with each field.
         kinds: number of records with each field of each kind.
-        broken: number of records whose clip cannot be read, or is not of the
-            dataset's frame shape.
-        nan: number of values that are not a number.
-        infinite: number of values that are infinite.
-        still: number of clips of which no value changes, pixels by more than
-            the noise of a codec.
+        broken: number of records whose clip cannot be read, or has another
+            frame shape than the dataset.
+        nan: number of NaN values.
+        infinite: number of infinite values.
+        still: number of clips in which no value changes, or no pixel by more
+            than the noise of a codec.
         frames: least and greatest number of frames of a clip.
         groups: names of the groups.
         labels: number of clips of each class, by its index.
-        moments: of the finite values, `Moments`.
+        moments: `Moments` of the finite values.
     """
 
     clips: int = 0
@@ -145,11 +155,11 @@ class Counts:
         shape = features.frame_shape
         channels = shape[2] if len(shape) == 3 else 1
         if finite.any():
-            # Of several channels there are only pixels, all of them finite.
+            # Only pixels have several channels, and all are finite.
             self.moments.add(clip if finite.all() else clip[finite], channels)
 
     def merge(self, other):
-        """Adds what another has counted."""
+        """Adds the counts of another."""
         for name in ("clips", "broken", "nan", "infinite", "still"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name in ("fields", "kinds", "groups", "labels"):
@@ -195,7 +205,7 @@ def _stands_still(clip):
 
 @functools.cache
 def _parser(features):
-    # Traced once: operation by operation it takes ten times as long.
+    # Traced once: eagerly it takes ten times as long.
     return tf.function(
         lambda record: features.parse(record)["clip"],
         input_signature=[tf.TensorSpec((), tf.string)],
@@ -211,7 +221,7 @@ def _clip(record, features):
 
 
 class _Count(beam.CombineFn):
-    """Records into `Counts`."""
+    """Combines records into `Counts`."""
 
     def __init__(self, features):
         self._features = features
@@ -234,7 +244,7 @@ class _Count(beam.CombineFn):
 
 
 class _KeyedBySplit:
-    """A record by the split of the file that it comes from."""
+    """Adds to a record the split of its file, as the key."""
 
     def __init__(self, splits):
         self._splits = splits
@@ -244,7 +254,7 @@ class _KeyedBySplit:
 
 
 class _Write:
-    """What was counted of a split, to a file."""
+    """Writes the counts of a split to a file."""
 
     def __init__(self, folder):
         self._folder = folder
@@ -254,7 +264,7 @@ class _Write:
 
 
 def _proto(found, features):
-    """The statistics as other tools read them."""
+    """The statistics in the format of tensorflow-metadata."""
     usable = {split: v for split, v in found.items() if "moments" in v}
     if not usable:
         raise InputError(

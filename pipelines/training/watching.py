@@ -1,4 +1,4 @@
-"""Watching kfp's local runner: what runs, what is taken from its cache."""
+"""Watches kfp's local runner: which components run or come from the cache."""
 
 import contextlib
 import json
@@ -14,44 +14,44 @@ import warnings
 
 from kfp import local
 
-from pipelines.looking import looking
+from pipelines.polling import polling
 from pipelines.training import artifacts
-from pipelines.training_pipeline import component_name
+from pipelines.training.pipeline import component_name
 from video_repr.errors import PipelineError
 from video_repr.files import read_json
 
 _CACHED = re.compile(r"Task (\S+) cache hit \(key=(\w+)\)")
-_SECONDS_BETWEEN_LOOKS = 0.3
+_SECONDS_BETWEEN_POLLS = 0.3
 
 
 class Watch:
-    """The components of one run, in the order in which they came.
+    """The components of one run, in the order in which they started.
 
     Args:
         root: directory of the artifacts, a `pathlib.Path`.
-        log: file for what the components print.
-        changed: called without arguments when there is something new.
+        log: file for the output of the components.
+        changed: function without arguments, called at each change.
     """
 
     def __init__(self, root, log, changed):
         self._root, self._log, self._changed = root, log, changed
         self._tasks = {}
         self._read = 0
-        # When what runs now began to start.
+        # Time at which the present component was started.
         self._since = time.time()
         self._events = None
-        self._one_looks = threading.Lock()
+        self._one_polls = threading.Lock()
         # The runner replaces `print`, and its output goes to the log.
         self._screen = sys.stdout
 
     @property
     def tasks(self):
-        """JSON-ready: component, status "made", "cached" or "failed", ..."""
+        """Dicts: component, status "made", "cached" or "failed", ..."""
         return list(self._tasks.values())
 
     @contextlib.contextmanager
     def running(self):
-        """Runs kfp's local runner inside.
+        """Watches kfp's local runner inside the block.
 
         Raises:
             PipelineError: if a component fails.
@@ -72,23 +72,24 @@ class Watch:
                             artifacts.ARTIFACTS: str(self._root / "artifacts"),
                             artifacts.EVENTS: str(self._events),
                             artifacts.RUNNER: str(os.getpid()),
-                            # Of TensorFlow, about what it was built with.
+                            # Silences TensorFlow's lines about its build.
                             "TF_CPP_MIN_LOG_LEVEL": "2",
                         }
                     ),
-                    _Ears(self._hear),
-                    looking(self._look, _SECONDS_BETWEEN_LOOKS),
+                    _LogHandler(self._on_log),
+                    polling(self._poll, _SECONDS_BETWEEN_POLLS),
                     open(self._log, "w", buffering=1) as log,
                     contextlib.redirect_stdout(log),
                     warnings.catch_warnings(),
                 ):
-                    # Resources and names are for clusters.
+                    # kfp warns about resources and names, which are for
+                    # clusters.
                     warnings.simplefilter("ignore")
                     yield
             except RuntimeError as error:
                 raise PipelineError(
-                    f"{self._failure(error)}\nWhat was done before is kept: "
-                    "the same command goes on from there when this is mended."
+                    f"{self._failure(error)}\nFinished components are kept: "
+                    "solve this and give the same command again to resume."
                 ) from error
 
     def _failure(self, error):
@@ -98,55 +99,59 @@ class Watch:
                 return f"{task['component']} failed: {why}"
         return re.sub(r"\x1b\[[\d;]*m", "", str(error))
 
-    def _look(self):
-        """Reads what components have told since the last look."""
-        with self._one_looks, open(self._events) as file:
+    def _poll(self):
+        """Reads the events of components since the last poll."""
+        with self._one_polls, open(self._events) as file:
             file.seek(self._read)
             # A line may be half written.
             whole = file.read().rpartition("\n")
             self._read += len("".join(whole[:2]).encode())
-            self._tell(map(json.loads, whole[0].splitlines()))
+            self._handle(map(json.loads, whole[0].splitlines()))
 
-    def _tell(self, events):
-        for told in events:
-            component, event = told.pop("component"), told.pop("event")
+    def _handle(self, events):
+        for record in events:
+            component, event = record.pop("component"), record.pop("event")
             if event == "started":
-                # What is killed tells no more.
+                # Failed until it has finished: a killed one sends no event.
                 self._set(component, status="failed")
-                self._say(f"{component:<18}")
+                self._print(f"{component:<18}")
             elif event == "finished":
-                # The start of its process is most of what a small one takes.
-                seconds = told.pop("time") - self._since
+                # Includes the start of its process, most of the time of a small
+                # component.
+                seconds = record.pop("time") - self._since
                 self._since += seconds
                 self._set(
-                    component, status="made", seconds=round(seconds, 1), **told
+                    component,
+                    status="made",
+                    seconds=round(seconds, 1),
+                    **record,
                 )
-                self._say(f"{seconds:>8.1f} s\n")
+                self._print(f"{seconds:>8.1f} s\n")
             else:
-                self._set(component, error=told["error"])
-                self._say("  failed\n")
+                self._set(component, error=record["error"])
+                self._print("  failed\n")
 
-    def _hear(self, message):
+    def _on_log(self, message):
         found = _CACHED.search(message)
         if not found:
             return
-        # What was told before this.
-        self._look()
+        # First read the events written before this.
+        self._poll()
         component = component_name(found[1].replace("-", "_"))
         self._set(component, status="cached", **self._cached(found[2]))
         self._since = time.time()
-        self._say(f"{component:<18}  cached\n")
+        self._print(f"{component:<18}  cached\n")
 
     def _cached(self, key):
-        """What the artifact of a cached task says of itself."""
+        """The record of a cached task's artifact."""
         for entry in (self._root / "cache").glob(f"{key}*.json"):
             for output in read_json(entry).values():
                 if isinstance(output, dict):
-                    made = artifacts.made_of(output["uri"])
-                    told = ("parameters", "inputs")
+                    made = artifacts.read_record(output["uri"])
+                    names = ("parameters", "inputs")
                     return {
                         "uri": output["uri"],
-                        **{name: made[name] for name in told},
+                        **{name: made[name] for name in names},
                     }
         return {"uri": None}
 
@@ -155,17 +160,17 @@ class Watch:
         task.update(values)
         self._changed()
 
-    def _say(self, text):
+    def _print(self, text):
         self._screen.write(text)
         self._screen.flush()
 
 
-class _Ears(logging.Handler):
-    """Hears all that is logged, in place of whoever else would."""
+class _LogHandler(logging.Handler):
+    """Receives all log messages, in place of other handlers."""
 
     def __init__(self, hear):
         super().__init__()
-        self._hear = hear
+        self._on_log = hear
 
     def __enter__(self):
         logger = logging.getLogger()
@@ -180,7 +185,7 @@ class _Ears(logging.Handler):
         logger.setLevel(level)
 
     def emit(self, record):
-        self._hear(record.getMessage())
+        self._on_log(record.getMessage())
 
 
 @contextlib.contextmanager

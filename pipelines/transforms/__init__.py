@@ -1,1 +1,1 @@
-"""What the pipelines are made of."""
+"""Transforms that the pipelines use."""

@@ -13,12 +13,13 @@ import numpy as np
 
 from pipelines.flags import FLAT
 from pipelines.transforms.flow import Flow
-from pipelines.transforms.frames import Frames
+from pipelines.transforms.frame_sampling import FrameSampling
 from video_repr.data import film
 from video_repr.errors import InputError
 from video_repr.files import sha256
+from video_repr.ranges import check_ranges
 
-# The paper's frames are 240 x 320, its network reads 224 x 224 of them.
+# The paper's frames are 240 x 320 px; its network reads crops of 224 x 224 px.
 _HEIGHT, _WIDTH, _READ = 240, 320, 224
 _LOADING = threading.Lock()
 
@@ -29,20 +30,22 @@ class Percepts:
 
     Attributes:
         frames: which frames are read.
-        stream: the frames themselves, or the optical flow between them.
+        stream: the RGB frames themselves, or the optical flow between them.
         flow: how flow is computed.
-        network: "efficientnet-lite0", where None is given, "vgg16-fc6" as in
-            the paper, "vgg16-fc7", a .keras model, a SavedModel or a TF-Hub
-            handle. For flow a .keras model of stacked flow; when None the
+        network: for RGB "efficientnet-lite0", the default; "vgg16-fc6" as in
+            the paper; "vgg16-fc7"; a .keras model; a SavedModel; or a TF-Hub
+            handle. For flow a .keras model of stacked flow; when None, the
             flow itself is written, as quantised pictures.
-        weights: "imagenet", where None is given, "random" or a file.
+        weights: "imagenet", the default; "random"; or a file.
         crops: "centre", or "five" for the mean over the centre and the four
             corners.
         clip_frames: frames of a record; None for all of a video.
-        batch: frames that go through the network at once.
+        batch: frames in a batch of the network.
     """
 
-    frames: Annotated[Frames, FLAT] = dataclasses.field(default_factory=Frames)
+    frames: Annotated[FrameSampling, FLAT] = dataclasses.field(
+        default_factory=FrameSampling
+    )
     stream: Literal["rgb", "flow"] = "rgb"
     flow: Flow = dataclasses.field(default_factory=Flow)
     network: str | None = None
@@ -52,21 +55,16 @@ class Percepts:
     batch: int = 32
 
     def __post_init__(self):
-        for name in ("clip_frames", "batch"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(
-                    f"Expected {name} of at least 1. Received: {value}"
-                )
+        check_ranges(self, clip_frames="[1, inf)", batch="[1, inf)")
 
     @property
     def crops_per_frame(self):
-        """Pictures that the network sees of a frame."""
+        """Number of crops of a frame that the network reads."""
         return {"centre": 1, "five": 5}[self.crops]
 
     @property
     def stack(self):
-        """Flow frames that the network reads at once; None for frames."""
+        """Flow frames that the network reads at once; None for RGB frames."""
         return self.flow.stack if self.stream == "flow" else None
 
     def sums(self):
@@ -83,10 +81,10 @@ class Percepts:
         }
 
     def load(self):
-        """The network, once a process, whichever thread comes first.
+        """Loads the network, once for all threads of a process.
 
         Raises:
-            InputError: if it does not read what there is.
+            InputError: if it reads frames of another kind or size.
         """
         with _LOADING:
             network = _network(
@@ -107,7 +105,7 @@ class Percepts:
         return network
 
     def read(self, source, decoded, size):
-        """What the network sees of a source.
+        """Yields the inputs of the network for a source.
 
         Yields:
             `(span, seconds, pictures)`: uint8 `[crops, size, size, 3]`, or

@@ -8,13 +8,14 @@ import numpy as np
 
 from pipelines.flags import FLAT
 from pipelines.sources import Source
-from pipelines.transforms.frames import Frames
+from pipelines.transforms.frame_sampling import FrameSampling
 from video_repr.data import film
 from video_repr.data.draw import rng_of
 from video_repr.data.features import Clip
 from video_repr.errors import InputError
+from video_repr.ranges import check_ranges
 
-# Of a PNG, for TensorFlow.
+# Largest height of a PNG in TensorFlow.
 _MOST_ROWS = 1_000_000
 
 
@@ -27,16 +28,18 @@ class Patches:
         clip_frames: frames of a clip.
         size: height and width of a patch in pixels.
         grey: whether patches are grey rather than RGB.
-        crops: clips that are cut at once from the same frames.
+        crops: number of clips that are cut from the same frames.
         whole: scale frames until their shorter side fits and cut the centre,
             rather than patches at random places.
-        shorter_side: pixels that the shorter side of frames is scaled to
-            before patches are cut; theirs when None.
-        motion: leave out patches that move less than this from one frame to
-            the next, a mean absolute difference in [0, 1].
+        shorter_side: pixels that the shorter side of frames is scaled to before
+            patches are cut; frames are not scaled when None.
+        motion: leave out patches whose mean absolute difference between
+            consecutive frames is less than this, in [0, 1].
     """
 
-    frames: Annotated[Frames, FLAT] = dataclasses.field(default_factory=Frames)
+    frames: Annotated[FrameSampling, FLAT] = dataclasses.field(
+        default_factory=FrameSampling
+    )
     clip_frames: int = 29
     size: int = 32
     grey: bool = False
@@ -46,12 +49,13 @@ class Patches:
     motion: float = 0.0
 
     def __post_init__(self):
-        for name in ("clip_frames", "size", "crops"):
-            if getattr(self, name) < 1:
-                raise InputError(
-                    f"Expected {name} of at least 1. Received: "
-                    f"{getattr(self, name)}"
-                )
+        check_ranges(
+            self,
+            clip_frames="[1, inf)",
+            size="[1, inf)",
+            crops="[1, inf)",
+            motion="[0, 1]",
+        )
         if self.clip_frames * self.size > _MOST_ROWS:
             raise InputError(
                 f"Expected clips of at most {_MOST_ROWS:,} rows of pixels, "
@@ -69,10 +73,6 @@ class Patches:
                 f"Expected a shorter_side of at least {self.size}, and not of "
                 f"whole frames. Received: {self.shorter_side}"
                 + (" of whole frames" if self.whole else "")
-            )
-        if not 0 <= self.motion <= 1:
-            raise InputError(
-                f"Expected motion from 0 to 1. Received: {self.motion}"
             )
 
     @property
@@ -93,7 +93,7 @@ class Patches:
             if min(frame.width, frame.height) < self.size:
                 too_small += 1
                 continue
-            # A clip has one size, and lies in one span.
+            # All frames of a clip have one size and are in one span.
             if (span, frame.width, frame.height) != key:
                 key, frames = (span, frame.width, frame.height), 0
                 run = 0
@@ -107,7 +107,7 @@ class Patches:
             image = convert.reformat(
                 frame, format="gray" if self.grey else "rgb24"
             )
-            # Without a copy of what lies outside the patches.
+            # A view: pixels outside the patches are not copied.
             pixels = np.frombuffer(image.planes[0], np.uint8)
             pixels = pixels.reshape(frame.height, -1)
             for crop, (row, column) in enumerate(
@@ -171,7 +171,7 @@ def _scaled(frame, shorter_side, scale):
 
 
 def motion_of(clip):
-    """Mean absolute difference between frames and the next, in [0, 1]."""
+    """Mean absolute difference between consecutive frames, in [0, 1]."""
     if len(clip) < 2:
         return 0.0
     return float(np.abs(np.diff(clip.astype(np.int16), axis=0)).mean() / 255)

@@ -83,7 +83,7 @@ def pictures(folder, rate, decoded):
 def list_pictures(folder):
     """Paths of the pictures in a folder, 2.jpg before 10.jpg."""
     if os.path.isdir(folder):
-        # Beam would take a [ in its name for a pattern.
+        # Beam would take a [ in its name for part of a pattern.
         paths = [os.path.join(folder, name) for name in os.listdir(folder)]
     else:
         (matched,) = file_systems().match([file_systems().join(folder, "*")])
@@ -91,7 +91,7 @@ def list_pictures(folder):
 
     def in_words_and_numbers(path):
         words = re.split(r"(\d+)", os.path.basename(path))
-        # Every other one is of digits; "²" is none that int() reads.
+        # Every other part has digits; int() cannot read "²".
         words[1::2] = map(int, words[1::2])
         return words, path
 
@@ -109,7 +109,7 @@ def list_pictures(folder):
 def attempt(iterator):
     """The next item or None, and why reading failed or None.
 
-    One strange film must not end a job of a million.
+    One broken film must not stop a job with a million films.
     """
     try:
         return next(iterator, None), None

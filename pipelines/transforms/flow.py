@@ -2,34 +2,34 @@
 
 import collections
 import dataclasses
-import math
 from typing import Literal
 
 import numpy as np
 
-from pipelines.transforms.frames import Frames
+from pipelines.transforms.frame_sampling import FrameSampling
 from video_repr.data import film
 from video_repr.data.features import Clip
 from video_repr.errors import InputError
 from video_repr.errors import MissingExtraError
 from video_repr.errors import extra
+from video_repr.ranges import check_ranges
 
-# A quantised flow of 0.
+# The quantised value for no motion.
 ZERO = 128
 
 
 @dataclasses.dataclass(frozen=True)
 class Flow:
-    """How flow is computed and kept.
+    """How flow is computed and quantised.
 
     Attributes:
         method: "dis" (fast); "deepflow" (nearest to the paper's) or "tvl1",
             which need opencv-contrib-python-headless in place of
             opencv-python-headless.
-        bound: pixels a frame beyond which flow is cut off.
+        bound: largest flow, in pixels a frame; larger flow is clipped.
         stack: flow frames that the temporal network reads at once.
-        height: of the frames that flow is computed on.
-        width: of the frames that flow is computed on.
+        height: height of the frames that flow is computed on.
+        width: width of the frames that flow is computed on.
     """
 
     method: Literal["dis", "deepflow", "tvl1"] = "dis"
@@ -39,14 +39,8 @@ class Flow:
     width: int = 320
 
     def __post_init__(self):
-        for name in ("bound", "stack"):
-            value = getattr(self, name)
-            if not 0 < value < math.inf:
-                raise InputError(
-                    f"Expected flow.{name} above 0 and finite. Received: "
-                    f"{value}"
-                )
-        # DIS finds nothing in smaller frames.
+        check_ranges(self, "flow.", bound="(0, inf)", stack="[1, inf)")
+        # DIS finds no motion in smaller frames.
         if min(self.height, self.width) < 32:
             raise InputError(
                 "Expected flow frames of at least 32 px. Received: "
@@ -54,14 +48,14 @@ class Flow:
             )
 
     def between(self, frames):
-        """Flow from each frame to the next of its span.
+        """Yields the flow from each frame to the next of its span.
 
         Args:
-            frames: yields `(span, seconds, frame)`, frames av's.
+            frames: yields `(span, seconds, frame)`, with an `av.VideoFrame`.
 
         Yields:
-            `(span, seconds, flow)`: quantised, uint8 `[height, width, 2]`,
-            to the right and down, at the time of the earlier frame.
+            `(span, seconds, flow)`: quantised flow, uint8 `[height, width, 2]`,
+            to the right and down, with the time of the earlier frame.
         """
         compute, scale = self.make(), film.reformatter()
         before = None
@@ -75,10 +69,10 @@ class Flow:
             before = span, seconds, grey
 
     def stacks(self, frames):
-        """Every `stack` flow frames that follow each other in a span.
+        """Yields all series of `stack` consecutive flow frames in a span.
 
         Yields:
-            `(span, seconds, stack)`: uint8 `[stack, height, width, 2]`, at
+            `(span, seconds, stack)`: uint8 `[stack, height, width, 2]`, with
             the time of the first frame.
         """
         window, of = collections.deque(maxlen=self.stack), None
@@ -91,14 +85,14 @@ class Flow:
                 yield span, window[0][0], np.stack([f for _, f in window])
 
     def make(self):
-        """The function of two grey frames.
+        """The function that computes flow from two grey frames.
 
         Raises:
             MissingExtraError: if OpenCV lacks it.
         """
         with extra("pipelines"):
             import cv2
-        # Beam brings the parallelism.
+        # One thread, as Beam runs several workers.
         cv2.setNumThreads(1)
         if self.method == "dis":
             dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
@@ -119,13 +113,13 @@ class Flow:
 
 
 def quantise(flow, bound):
-    """Flow in pixels a frame as uint8: 128 is none, 1 and 255 the bounds."""
+    """Flow in pixels a frame as uint8: 128 is 0, 1 and 255 are the bounds."""
     steps = np.clip(flow / bound, -1, 1) * (ZERO - 1)
     return (np.rint(steps) + ZERO).astype(np.uint8)
 
 
 def restore(quantised, bound):
-    """Pixels a frame of what `quantise` made."""
+    """The inverse of `quantise`: flow in pixels a frame."""
     return (quantised.astype(np.float32) - ZERO) * (bound / (ZERO - 1))
 
 
@@ -139,7 +133,7 @@ class FlowImages:
         clip_frames: flow frames of a clip.
     """
 
-    frames: Frames
+    frames: FrameSampling
     flow: Flow
     clip_frames: int
 

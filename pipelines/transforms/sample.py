@@ -1,28 +1,27 @@
-"""Which frames of a source are kept."""
+"""Samples the frames of a source in time."""
 
 import numpy as np
 
-# Seconds: times that differ by less are one, and rates that are given in
-# decimals, 29.97 for 30000 / 1001, are met.
+# Seconds: times that differ by less are equal, so that a rounded rate, 29.97
+# for 30000 / 1001, finds the right frames.
 _SAME = 1e-5
-# Seconds: a picture that is held for longer ends its clip.
+# Seconds: the next frame after a longer hold begins a new clip.
 _STILL = 10.0
 
 
 def at_rate(frames, rate):
     """Resamples frames.
 
-    The frame that is taken at each multiple of 1 / rate, from the first frame
-    on, is the last one that counts as shown by then: a film of a lower rate
-    gives some of its frames twice, one of a higher rate leaves some out, and
-    a picture that is held is there as often as it is held for. What follows
-    a picture that was held for more than ten seconds is another run, and the
-    multiples begin anew there. The last frame is held for its duration.
+    At each multiple of 1 / rate, from the first frame on, it takes the last
+    frame that counts as shown by then. So it repeats some frames of a film of a
+    lower rate, skips some of a film of a higher rate, and repeats a picture for
+    as long as it is held. After a picture that is held for more than ten
+    seconds, a new run begins, and the multiples start again. The last frame is
+    held for its duration.
 
     Args:
         frames: yields `Shown` in the order of time.
-        rate: frames in a second; None keeps the frames as they are, each
-            once.
+        rate: frames a second; None keeps each frame once.
 
     Yields:
         `(run, seconds, frame)` with the number of the run.
@@ -43,7 +42,7 @@ def at_rate(frames, rate):
         shown = following
     if shown is None:
         return
-    # A frame that has no duration is shown where its own time is met.
+    # A frame without a duration is shown at its own time.
     end = max(shown.until, shown.moment + 2 * _SAME) - _SAME
     while start + k / rate < end:
         yield run, start + k / rate, shown.frame
@@ -77,12 +76,12 @@ def in_spans(frames, spans):
 
 
 def random_spans(duration, count, seconds, rng):
-    """Spans of one length at random places that do not overlap.
+    """Random spans of one length that do not overlap.
 
     Args:
-        duration: of the film in seconds.
-        count: number of spans; fewer come where they do not fit.
-        seconds: length of each.
+        duration: duration of the film in seconds.
+        count: number of spans; there are fewer if they do not fit.
+        seconds: length of each span.
         rng: a NumPy random generator.
 
     Returns:
@@ -92,7 +91,7 @@ def random_spans(duration, count, seconds, rng):
     count = min(count, int(duration // seconds))
     if not count:
         return [(0.0, max(duration, seconds))]
-    # What is left of the film is divided at random between the spans.
+    # The rest of the film is divided at random into the gaps between spans.
     free = np.sort(rng.uniform(0, duration - count * seconds, count))
     starts = free + np.arange(count) * seconds
     return [(float(s), float(s + seconds)) for s in starts]

@@ -1,4 +1,4 @@
-"""Vectors of clips, by an exported encoder."""
+"""Computes embeddings of clips with an exported encoder."""
 
 import functools
 import pathlib
@@ -13,7 +13,9 @@ from apache_beam.ml.inference.base import KeyedModelHandler
 from apache_beam.ml.inference.base import ModelHandler
 from apache_beam.ml.inference.base import RunInference
 
-from pipelines.transforms import write
+from pipelines.storage import write_whole
+from pipelines.transforms.parts import frame_record
+from pipelines.transforms.parts import hash_of
 from video_repr.data import ClipDataset
 from video_repr.data.features import EXAMPLE_ID
 from video_repr.errors import InputError
@@ -22,11 +24,11 @@ EMBEDDING = "embedding/floats"
 
 
 class WriteVectors(beam.PTransform):
-    """Names of shards into files of vectors.
+    """Writes a file of vectors for each shard, from the names of shards.
 
     Args:
         encoder: path of the SavedModel.
-        batch: clips at once.
+        batch: clips in a batch.
         dataset: path of the dataset directory of the shards.
         frame_shape: shape of the frames that the encoder reads.
         output: directory to write.
@@ -53,8 +55,8 @@ class SavedEncoder(ModelHandler):
     """An exported encoder for `RunInference`.
 
     Args:
-        path: of the SavedModel.
-        batch: clips at once.
+        path: path of the SavedModel.
+        batch: clips in a batch.
     """
 
     def __init__(self, path, batch):
@@ -62,16 +64,17 @@ class SavedEncoder(ModelHandler):
         self._batching = {"min_batch_size": 1, "max_batch_size": batch}
 
     def load_model(self):
-        """The SavedModel."""
+        """Loads the SavedModel."""
         return _load(self._path)
 
     def run_inference(self, batch, model, inference_args=None):
-        """Vectors of clips, which may be of several lengths."""
+        """Computes vectors of clips, which may have different lengths."""
         vectors = [None] * len(batch)
         for length in {len(clip) for clip in batch}:
             rows = [i for i, c in enumerate(batch) if len(c) == length]
             clips = np.stack([batch[i] for i in rows])
-            # Of one size, whatever Beam has gathered: the same bytes again.
+            # Always one batch size, whatever Beam has gathered, so that the
+            # bytes are reproducible.
             missing = self._batching["max_batch_size"] - len(rows)
             padding = [(0, missing)] + [(0, 0)] * (clips.ndim - 1)
             found = model(np.pad(clips, padding)).numpy()
@@ -88,7 +91,7 @@ def _load(path):
     try:
         return tf.saved_model.load(path)
     except Exception as error:
-        # TensorFlow has many types for what a broken SavedModel raises.
+        # TensorFlow raises many exception types for a broken SavedModel.
         raise InputError(
             f"Expected an exported encoder. Received: {path}: {error}"
         ) from error
@@ -98,7 +101,7 @@ def frame_shape_of(path):
     """Shape of the frames that an exported encoder reads.
 
     Raises:
-        InputError: if it is none.
+        InputError: if it is not such an encoder.
     """
     signature = _load(path).signatures.get("serving_default")
     inputs = (
@@ -131,7 +134,7 @@ def _by_file(key, vector):
 
 
 def _write(output, stem, rows):
-    rows = sorted(rows, key=lambda row: write.hash_of(row[0]))
+    rows = sorted(rows, key=lambda row: hash_of(row[0]))
     base = FileSystems.join(output, stem)
     table = pyarrow.table(
         {
@@ -144,7 +147,7 @@ def _write(output, stem, rows):
     )
     data = pyarrow.BufferOutputStream()
     pyarrow.parquet.write_table(table, data)
-    write.write_whole(f"{base}.parquet", data.getvalue().to_pybytes())
+    write_whole(f"{base}.parquet", data.getvalue().to_pybytes())
     records = []
     for name, vector in rows:
         fields = {
@@ -157,7 +160,7 @@ def _write(output, stem, rows):
         }
         example = tf.train.Example(features=tf.train.Features(feature=fields))
         records.append(
-            write.frame_record(example.SerializeToString(deterministic=True))
+            frame_record(example.SerializeToString(deterministic=True))
         )
-    write.write_whole(f"{base}.tfrecord", b"".join(records))
+    write_whole(f"{base}.tfrecord", b"".join(records))
     return stem

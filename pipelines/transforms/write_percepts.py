@@ -1,4 +1,4 @@
-"""Percepts of sources into parts; frames of several share a batch."""
+"""Writes percepts into parts; frames of several sources share a batch."""
 
 import concurrent.futures
 
@@ -7,12 +7,12 @@ import numpy as np
 
 from pipelines.sources import described
 from pipelines.transforms.decode import attempt
-from pipelines.transforms.write import Part
+from pipelines.transforms.parts import Part
 from video_repr.data.features import Clip
 
 
 class _Batches:
-    """Pictures that wait until a batch of them is full.
+    """Collects pictures into batches.
 
     The network runs on one batch while the next is decoded.
     """
@@ -29,7 +29,7 @@ class _Batches:
             self._run()
 
     def finish(self):
-        """Runs the network on what waits, until all is received."""
+        """Runs the network on the waiting pictures, until all are received."""
         if self._waiting:
             self._run()
         self._receive()
@@ -51,8 +51,8 @@ class _Batches:
             receive(percept)
 
     def _percepts(self, pictures):
-        # Filled up to one size: the same picture then gives the same bytes
-        # whatever stands beside it.
+        # Filled up to one size, so that the percepts of a picture do not depend
+        # on the others in the batch.
         batch = np.zeros((self._size, *pictures[0].shape), np.float32)
         for row, picture in zip(batch, pictures, strict=False):
             row[:] = picture
@@ -60,7 +60,7 @@ class _Batches:
 
 
 class _Recording:
-    """The clips of a source whose percepts come in by and by."""
+    """The clips of a source, whose percepts arrive one after another."""
 
     def __init__(self, part, crops):
         self.part = part
@@ -69,14 +69,14 @@ class _Recording:
         self._ended = None
 
     def begin(self, number, seconds):
-        """A new clip: `(receive, end)`, functions of percepts and of None."""
+        """Begins a clip; returns the functions `(receive, end)` for it."""
         percepts, frames, finished = [], None, False
         self._unfinished += 1
 
         def finish_if_whole():
             nonlocal finished
             whole = frames is not None and len(percepts) >= frames * self._crops
-            # Percepts of a clip that was given up come in later.
+            # Percepts of a clip that was given up may arrive later.
             if finished or not whole:
                 return
             finished = True
@@ -97,7 +97,7 @@ class _Recording:
         return receive, end
 
     def end(self, failure, about):
-        """The source has no more frames."""
+        """Marks the end of the source."""
         self._ended = failure, about
         self._close_if_ended()
 
@@ -123,7 +123,7 @@ class _Recording:
 
 
 class WritePercepts(beam.DoFn):
-    """Sources into parts of percepts; frames of several share a batch.
+    """Writes percepts into parts; frames of several sources share a batch.
 
     Args:
         percepts: `Percepts`.
@@ -153,13 +153,14 @@ class WritePercepts(beam.DoFn):
         length = self._percepts.clip_frames
         number, span, count, end, longest = 0, None, 0, None, 0
         while failure is None:
-            # What goes wrong in the network ends the job.
+            # An error in the network ends the job.
             found, failure = attempt(seen)
             if failure:
                 break
             of, seconds, pictures = found or (None, None, None)
             if end and (pictures is None or of != span or count == length):
-                # What is left of a span is no clip where clips have a length.
+                # If clips have a fixed length, the rest of a span is not a
+                # clip.
                 end(count if length in (None, count) else 0)
                 end, count, number = None, 0, number + 1
             if pictures is None:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def tiny(digits_file):
     return configs.Config(
-        data=configs.DataConfig(
+        data=configs.MovingMNISTConfig(
             digits=str(digits_file),
             frame_size=16,
             validation_sequences=8,

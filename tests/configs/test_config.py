@@ -25,13 +25,13 @@ def test_unknown_config():
 @pytest.mark.parametrize(
     ("section", "field", "value", "message"),
     [
-        ("training", "epochs", 0, "training.epochs above 0. Received: 0"),
+        ("training", "epochs", 0, "training.epochs of at least 1. Received: 0"),
         ("training", "learning_rate", float("nan"), "Received: nan"),
         ("model", "units", (), "at least one layer"),
         ("model", "units", (8, 0), "at least one unit"),
         ("model", "dropout", 1.0, "model.dropout"),
         ("model", "scheduled_sampling", 1.5, "from 0 to 1. Received: 1.5"),
-        ("data", "frame_size", -1, "data.frame_size above 0"),
+        ("data", "frame_size", -1, "data.frame_size of at least 1"),
     ],
 )
 def test_values_that_cannot_be(section, field, value, message):

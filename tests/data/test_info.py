@@ -6,9 +6,9 @@ import os
 import pytest
 from test_dataset import films  # noqa: F401
 
-from video_repr import artefact
 from video_repr.data import ClipDataset
 from video_repr.errors import InputError
+from video_repr.export import layout
 from video_repr.files import sha256
 from video_repr.files import within
 
@@ -113,17 +113,17 @@ def export(tmp_path):
     (path / "variables").mkdir(parents=True)
     for name in ("saved_model.pb", "encoder.keras", "variables/a\u2028b"):
         (path / name).write_text(name)
-    artefact.write_config(path, {})
-    artefact.seal(path)
+    layout.write_config(path, {})
+    layout.seal(path)
     return path
 
 
 def test_sums_of_an_export(export):
-    assert artefact.check(export)["format_version"] == 1
+    assert layout.check(export)["format_version"] == 1
     # As a program of Windows wrote them.
     sums = export / "SHA256SUMS"
     sums.write_bytes(sums.read_bytes().replace(b"\n", b"\r\n"))
-    assert artefact.check(export)["format_version"] == 1
+    assert layout.check(export)["format_version"] == 1
 
 
 @pytest.mark.parametrize("lead", ["../secret", "{folder}/secret", "out"])
@@ -137,4 +137,4 @@ def test_sums_of_what_lies_elsewhere(export, tmp_path, lead):
         if name != "out":
             os.unlink(export / "out")
     with pytest.raises(InputError, match="which leads elsewhere"):
-        artefact.check(export)
+        layout.check(export)

@@ -8,7 +8,7 @@ from video_repr import ActionClassifier
 from video_repr import CrossEntropySumOverSteps
 from video_repr import Encoder
 from video_repr import InputError
-from video_repr.models.classifier import block_starts
+from video_repr.data.clips import block_starts
 
 CLASSES = 3
 

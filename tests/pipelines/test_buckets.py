@@ -26,7 +26,7 @@ from moto.server import ThreadedMotoServer
 
 from pipelines import lock
 from pipelines.sources import folder
-from pipelines.training import components
+from pipelines.training import example_gen
 from pipelines.training import local
 from pipelines.training.config import ExampleGenConfig
 from video_repr import InputError
@@ -422,7 +422,7 @@ def test_content_in_a_bucket(bucket, cut, films, tmp_path):
     ]:
         name = pathlib.Path(item["Key"]).name
         bucket.download_file("films", item["Key"], str(here / name))
-    assert components._fingerprint_in(out) == ClipDataset(here).fingerprint
+    assert example_gen.fingerprint_in(out) == ClipDataset(here).fingerprint
     # What is complete is refused when a film there has changed.
     walk = next((films / "walk").glob("*.mp4"))
     victim = next((films / "run").glob("*.mp4")).name

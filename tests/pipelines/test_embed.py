@@ -12,8 +12,9 @@ from pipelines.transforms.vectors import EMBEDDING
 from video_repr import Encoder
 from video_repr.data import ClipDataset
 from video_repr.data import read_clip
+from video_repr.data.embeddings import nearest
 from video_repr.errors import InputError
-from video_repr.saved_model import export_encoder
+from video_repr.export.saved_model import export_encoder
 
 pytestmark = pytest.mark.slow
 
@@ -119,7 +120,7 @@ def test_the_nearest(encoder, dataset, tmp_path):
     assert call(embed.Arguments, *given) == 0
     vectors = vectors_of(out)
     query, *others = vectors
-    pairs = embed.nearest(out, query, count=3)
+    pairs = nearest(out, query, count=3)
     expected = {
         name: vectors[name]
         @ vectors[query]
@@ -132,10 +133,10 @@ def test_the_nearest(encoder, dataset, tmp_path):
     for name, similarity in pairs:
         assert similarity == pytest.approx(expected[name], abs=1e-5)
     with pytest.raises(InputError, match="the id of a clip"):
-        embed.nearest(out, "nobody")
+        nearest(out, "nobody")
     (out / "COMPLETED").unlink()
     with pytest.raises(InputError, match="without its file COMPLETED"):
-        embed.nearest(out, query)
+        nearest(out, query)
 
 
 def test_overwriting_spares_what_is_no_embedding(

@@ -16,7 +16,7 @@ from pipelines.training.readers import read_statistics
 from pipelines.training.schema_gen import write_schema
 from pipelines.training.settings import ExampleValidatorConfig
 from pipelines.training.statistics_gen import write_statistics
-from pipelines.transforms.write import frame_record
+from pipelines.transforms.parts import frame_record
 from video_repr import InputError
 from video_repr.data import ClipDataset
 from video_repr.files import sha256

@@ -17,9 +17,9 @@ from pipelines import import_features
 from video_repr import Encoder
 from video_repr import InputError
 from video_repr import cli
-from video_repr.configs.data import data_of
 from video_repr.data import ClipDataset
-from video_repr.export import export_run
+from video_repr.data.run_data import load_data
+from video_repr.export.run import export_run
 from video_repr.runs import Run
 from video_repr.training import pretrain
 from video_repr.transfer import comparison
@@ -237,7 +237,7 @@ def test_what_has_been_seen_is_no_test(pretrained, dataset, tmp_path, capsys):
     )
     bare = shutil.copy((pretrained.path / "export") / "encoder.keras", tmp_path)
     assert finetune(bare, turned, tmp_path / "bare") == 0
-    assert "not checked for those" in capsys.readouterr().out
+    assert "not checked for held-out videos" in capsys.readouterr().out
     # What is taken away knows what it has seen.
     assert finetune(pretrained.path / "export", turned, tmp_path / "new") == 2
     assert "has not seen the videos" in capsys.readouterr().err
@@ -403,7 +403,7 @@ def test_ways_of_pretraining(dataset, tmp_path, capsys, monkeypatch, some):
     ]
     # An autoencoder too sees one window of each of the 4 videos, not two.
     run = Run(tmp_path / "all" / "autoencoder")
-    data = data_of(run.config())
+    data = load_data(run.config())
     assert data.test().shape[:2] == (4, 4)
     assert run.config().data.window == 7
     branches = {

@@ -11,8 +11,8 @@ from percept_data import run_on
 from percept_data import write_percepts
 
 from video_repr import Encoder
+from video_repr.export.saved_model import export_encoder
 from video_repr.runs import Run
-from video_repr.saved_model import export_encoder
 from video_repr.training import pretrain
 
 TRAIN = """

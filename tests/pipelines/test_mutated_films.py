@@ -13,7 +13,7 @@ import pytest
 from pipelines.sources import Source
 from pipelines.transforms.crop import Patches
 from pipelines.transforms.decode import attempt
-from pipelines.transforms.frames import Frames
+from pipelines.transforms.frame_sampling import FrameSampling
 from video_repr.data.film import Decoded
 
 FRAMES = 40
@@ -117,7 +117,9 @@ DAMAGES = (
 def outcome(path, rate):
     """What became of it, the words that go with it, and what was decoded."""
     decoded = Decoded()
-    reader = Patches(Frames(rate=rate), clip_frames=4, size=32, whole=True)
+    reader = Patches(
+        FrameSampling(rate=rate), clip_frames=4, size=32, whole=True
+    )
     clips = reader.clips(Source(str(path), "film", "film"), decoded)
     count, failure = 0, None
     while failure is None:

@@ -18,7 +18,7 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from pipelines import directory
 from pipelines.sources import Source
-from pipelines.transforms.frames import Frames
+from pipelines.transforms.frame_sampling import FrameSampling
 from video_repr.data import ClipDataset
 from video_repr.data import read_clip
 from video_repr.data.film import Decoded
@@ -411,7 +411,7 @@ def test_frames_that_are_lost_are_not_filled_in():
             if not 20 <= t < 45:
                 yield Shown(t / 10, t / 10, (t + 1) / 10, t)
 
-    frames = Frames(rate=10.0)
+    frames = FrameSampling(rate=10.0)
     source = Source("film", "film", "film")
     found = list(frames._spans(source, timed(), 6.0, decoded))
     assert [frame for _, _, frame in found] == [*range(20), *range(45, 60)]
@@ -545,7 +545,7 @@ def test_a_job_that_is_killed_goes_on(
         (("--output", "/output"), "path <data_dir>/<name>/<version>"),
         (("--output", "data/a*/1"), "path <data_dir>/<name>/<version>"),
         (("--motion", 2), "motion from 0 to 1. Received: 2"),
-        (("--workers", 0), "at least one worker. Received: 0"),
+        (("--workers", 0), "workers of at least 1. Received: 0"),
         (("--validation", 1), "groups to train on"),
         (("--shard-mb", 0), "at least 1 MB. Received: 0"),
         (("--layout", "ucf101"), "the folder of ucf101's official"),

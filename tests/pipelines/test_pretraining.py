@@ -18,9 +18,10 @@ from video_repr import InputError
 from video_repr import VideoSeq2Seq
 from video_repr import cli
 from video_repr import configs
-from video_repr.configs.frames import Frames
 from video_repr.data import ClipDataset
-from video_repr.export import export_run
+from video_repr.data.frame_scaling import FrameScaling
+from video_repr.data.run_data import load_data
+from video_repr.export.run import export_run
 from video_repr.prediction import predict_clip
 from video_repr.training import pretrain
 from video_repr.transfer.encoders import load_encoder
@@ -89,8 +90,8 @@ def test_a_run_on_percepts_goes_on(percepts, tmp_path):
     batches = [
         np.concatenate(list(data.take(2).as_numpy_iterator()))
         for data in (
-            configs.data.data_of(config).train(4),
-            configs.data.data_of(config).train(2, start=4),
+            load_data(config).train(4),
+            load_data(config).train(2, start=4),
         )
     ]
     # What comes after so many clips does not depend on who reads them.
@@ -241,7 +242,7 @@ def test_frames_are_scaled_by_what_is_given(percepts, tmp_path):
         config,
         training=dataclasses.replace(config.training, jit_compile=False),
     )
-    frames = Frames.fitted("linear", (6,), [2.0], [4.0])
+    frames = FrameScaling.fitted("linear", (6,), [2.0], [4.0])
     run = pretrain(config, tmp_path / "run", frames=frames)
     encoder = run.model().encoder
     assert tuple(encoder.offset) == (2.0,)

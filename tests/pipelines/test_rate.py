@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.sources import Source
 from pipelines.transforms import sample
-from pipelines.transforms.frames import Frames
+from pipelines.transforms.frame_sampling import FrameSampling
 from video_repr.data import film
 from video_repr.data.film import Decoded
 from video_repr.data.film import Shown
@@ -160,7 +160,7 @@ def test_times_that_leap(tmp_path):
     stamps = [*range(10), *range(36_000, 36_010)]
     path = written(tmp_path / "a.mkv", 10, stamps)
     decoded = Decoded()
-    frames = Frames(rate=10.0)
+    frames = FrameSampling(rate=10.0)
     source = Source(str(path), "film", "film")
     found = [(key, seconds) for key, seconds, _ in frames.read(source, decoded)]
     assert [round(seconds * 10) for _, seconds in found] == stamps

@@ -28,8 +28,8 @@ from video_repr import InputError
 from video_repr.data import ClipDataset
 from video_repr.data import records
 from video_repr.evaluation import evaluate_run
+from video_repr.export.saved_model import export_encoder
 from video_repr.runs import Run
-from video_repr.saved_model import export_encoder
 from video_repr.training import pretrain
 from video_repr.transfer.encoders import check_unseen
 from video_repr.transfer.videos import Videos
@@ -233,7 +233,7 @@ def test_embeddings_of_another_dataset_or_encoder(
     del told["sha256"]
     mark.write_text(json.dumps(told))
     assert run(moved) == 2
-    assert "do not say of what content" in capsys.readouterr().err
+    assert "without a record of their content" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

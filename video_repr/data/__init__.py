@@ -1,6 +1,6 @@
 """Data: digits, Moving MNIST, clips from files, dataset directories.
 
-What is named here is imported when it is first used: see __init__.pyi.
+Names are imported when they are first used: see __init__.pyi.
 """
 
 import lazy_loader

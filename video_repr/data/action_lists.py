@@ -3,10 +3,10 @@
     UCF-101   classInd.txt, trainlist01.txt ... testlist03.txt
     HMDB-51   CLASS_test_split1.txt ... CLASS_test_split3.txt
 
-The videos of a UCF-101 group are cut from one film. HMDB-51 has no groups;
-here they are the videos whose names say that they are cut from one film, and
-where the official split itself has clips of a film on both sides, those of
-one class of that film.
+The videos of a UCF-101 group are cut from one film. HMDB-51 has no groups. Here
+a group has the videos that are cut from one film, by their names. If the
+official split itself has clips of a film on both sides, a group has only those
+of one class of that film.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ class ListedVideo:
     Attributes:
         path: relative to the dataset's folder, `label/name.avi`.
         label: the class.
-        group: what must not be divided between splits.
+        group: name of its group, which must stay in one split.
         split: "train" or "test".
     """
 

@@ -1,4 +1,4 @@
-"""Clips from files."""
+"""Clips from files, and blocks of videos."""
 
 import collections
 import os
@@ -27,10 +27,10 @@ def read_clip(path, *, size=None, grey=True, last=None):
             keeps all of them.
 
     Frames are those that a viewer would show (`video_repr.data.film`): turned
-    and mirrored, with square pixels, on black where they are transparent. They
-    come as they are stored, each once, however long it is shown. A film that
-    is broken in part, or holds fewer frames than its header promises, is
-    read, and that is said.
+    and mirrored, with square pixels, on black where they are transparent. Each
+    stored frame is read once, however long it is shown. A film that is broken
+    in part, or has fewer frames than its header promises, is read with a
+    warning.
 
     Returns:
         The array as stored, or uint8 `[time, height, width]` if grey and
@@ -70,7 +70,7 @@ def read_clip(path, *, size=None, grey=True, last=None):
         from PIL import Image
     read = _read_gif if path.suffix.lower() == ".gif" else _read_film
     mode = "L" if grey else "RGB"
-    # A film's frames in their own size would not fit into memory.
+    # All frames of a film in their own size would not fit into memory.
     frames = collections.deque(
         (
             np.asarray(_scale_and_crop(image.convert(mode), size, Image))
@@ -133,3 +133,21 @@ def _scale_and_crop(image, size, Image):
     image = image.resize((width, height), Image.Resampling.BILINEAR)
     left, top = (width - size) // 2, (height - size) // 2
     return image.crop((left, top, left + size, top + size))
+
+
+def hold(frames, length):
+    """At least `length` frames; the last frame is repeated if necessary."""
+    return np.concatenate(
+        [frames, np.repeat(frames[-1:], max(0, length - len(frames)), axis=0)]
+    )
+
+
+def block_starts(frames, block, stride):
+    """The first frame of each block of a video of `frames` frames.
+
+    Raises:
+        InputError: for a video without frames.
+    """
+    if frames < 1:
+        raise InputError("Expected videos with frames. Received: 0 frames")
+    return range(0, max(1, frames - block + 1), stride)

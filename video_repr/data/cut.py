@@ -1,4 +1,4 @@
-"""Clips of one length out of records of any."""
+"""Clips of one length from records of any length."""
 
 import dataclasses
 
@@ -13,8 +13,8 @@ class Cut:
     Attributes:
         length: frames of a clip.
         stride: frames between the starts of a record's clips.
-        frame_shape: of a frame.
-        pad: whether a shorter record is a clip too, zeros behind it.
+        frame_shape: shape of a frame.
+        pad: whether a shorter record is padded with zeros to make a clip.
     """
 
     length: int
@@ -23,7 +23,7 @@ class Cut:
     pad: bool = False
 
     def count(self, frames):
-        """Number of clips of records of so many frames, a number or array."""
+        """Number of clips of records of `frames` frames, a number or array."""
         least = 1 if self.pad else 0
         return np.maximum(least, (frames - self.length) // self.stride + 1)
 
@@ -36,7 +36,7 @@ class Cut:
         """A `tf.data.Dataset` of a record's clips, with its class index."""
         frames = example["clip"]
         end = tf.shape(frames, tf.int64)[0]
-        # A padded one's only clip begins at 0.
+        # The only clip of a padded record begins at 0.
         last = tf.maximum(end - self.length, 0 if self.pad else -1)
         starts = tf.data.Dataset.range(0, last + 1, self.stride)
         return starts.map(
@@ -48,13 +48,13 @@ class Cut:
 
         Args:
             frames: `[frames, *frame_shape]`, of the record and of others
-                behind it.
+                after it.
             start: number of the clip's first frame.
-            end: number of the first frame behind the record.
+            end: number of the first frame after the record.
 
         Returns:
-            `[length, *frame_shape]`; with `pad` a dict of that as "clips" and
-            of which frames are the record's as "mask", bool `[length]`.
+            `[length, *frame_shape]`; with `pad` a dict with that as "clips" and
+            a "mask", bool `[length]`, true for the frames of the record.
         """
         shape = (self.length, *self.frame_shape)
         if not self.pad:

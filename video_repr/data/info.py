@@ -1,4 +1,4 @@
-"""What a dataset directory says of itself, checked before it is believed."""
+"""Reads and checks info.json and features.json of a dataset directory."""
 
 import math
 import pathlib
@@ -13,8 +13,8 @@ _COUNT = "a number from 0 on"
 _COUNT_OR_NONE = "a number from 0 on or null"
 _NUMBER = "a finite number"
 _NAME = "a string"
-# Of an object: kinds by key, where a key that ends with ? may be missing. An
-# object of any keys has the key `...`.
+# For an object: the kind of each key. A key that ends with ? may be missing; an
+# object with any keys has the key `...`.
 _SHARD = {"name": _NAME, "split": _NAME, "bytes": _COUNT, "sha256": _NAME}
 _LENGTHS = {"min": _COUNT, "max": _COUNT}
 _SPLIT = {
@@ -28,7 +28,7 @@ _SOURCE = {
     "media_id": _NAME,
     "split": _NAME,
     "clips": _COUNT,
-    # Of a source that gave none there are none.
+    # A source without clips has none of these.
     "clip_frames": {"min": _COUNT_OR_NONE, "max": _COUNT_OR_NONE},
 }
 _INFO = {
@@ -47,11 +47,11 @@ def read_info(directory):
         directory: of the dataset.
 
     Returns:
-        A dict whose shards, splits and sources are as the pipelines write
-        them, and whose shards lie in the directory.
+        A dict whose shards, splits and sources have the form that the pipelines
+        write, and whose shards lie in the directory.
 
     Raises:
-        InputError: naming the first thing that is not.
+        InputError: naming the first error.
     """
     info = _read(directory, "info.json", _INFO)
     where = f"info.json of {str(directory)!r}"
@@ -79,7 +79,7 @@ def read_info(directory):
 
 
 def read_features(directory):
-    """What the records hold, by features.json.
+    """The fields of the records, from features.json.
 
     Args:
         directory: of the dataset.
@@ -88,7 +88,7 @@ def read_features(directory):
         `Features`.
 
     Raises:
-        InputError: if it is not whole.
+        InputError: if it is missing or malformed.
     """
     features = Features.from_dict(_read(directory, "features.json", _FEATURES))
     sizes = features.frame_shape
@@ -154,6 +154,6 @@ def _is_of(found, kind):
     if found is None or isinstance(found, bool):
         return found is None and kind == _COUNT_OR_NONE
     if kind in (_COUNT, _COUNT_OR_NONE):
-        # What TensorFlow's and NumPy's numbers hold.
+        # The range of int64, in TensorFlow and NumPy.
         return isinstance(found, int) and 0 <= found < 2**63
     return isinstance(found, (int, float)) and math.isfinite(found)

@@ -1,8 +1,8 @@
 """Moving MNIST: digits that bounce inside a frame.
 
 The motion is that of the paper's code (section 3.1 of the paper describes
-it). A sequence is a pure function of (seed, index): any of them can be made
-alone, in any order, on any machine.
+it). A sequence is a pure function of (seed, index): each can be made alone, in
+any order, on any machine.
 """
 
 import dataclasses
@@ -19,14 +19,14 @@ _DRAWS = 5
 
 @dataclasses.dataclass(frozen=True)
 class Motion:
-    """What the glyphs of n sequences are and do.
+    """Glyphs, positions and velocities in n sequences.
 
     Attributes:
         glyphs: index of each in `MovingMNIST.glyphs`, `[n, digits]`.
         positions: row and column in units of the range of a glyph,
             `[n, frames, digits, 2]`, in [0, 1].
-        velocities: what a position changes by until the next frame if it
-            meets no border, alike.
+        velocities: change of a position until the next frame if it meets no
+            border, in the same units and shape.
     """
 
     glyphs: np.ndarray
@@ -52,7 +52,7 @@ class MovingMNIST:
 
     Attributes:
         glyphs: uint8, `[glyphs, height, width]`.
-        seed: names the endless set of sequences.
+        seed: random seed of the endless set of sequences.
         digits: number of glyphs in a sequence.
         frames: number of frames.
         size: height and width of a frame in pixels.
@@ -128,7 +128,7 @@ class MovingMNIST:
         return canvas
 
     def motion(self, indices):
-        """What sequences show: labels that cost nothing.
+        """The glyphs, positions and velocities of sequences, as labels.
 
         Args:
             indices: as for `sequences`.
@@ -208,8 +208,8 @@ def read_sequences(path):
     Args:
         path: `mnist_test_seq.npy`, (frames, sequences, height, width), or
             `bouncing_mnist_test.npy`, (sequences, frames, height, width):
-            uint8 with 20 frames. An axis of 20 is taken for the frames, the
-            second first.
+            uint8 with 20 frames. The axis of 20 is taken for the frames; if
+            both axes have 20, the second is.
 
     Returns:
         uint8, `[sequences, frames, height, width]`.

@@ -1,4 +1,4 @@
-"""In which order a dataset's clips come: a function of seed and epoch."""
+"""The order of a dataset's shuffled clips: a function of seed and epoch."""
 
 import dataclasses
 
@@ -6,10 +6,11 @@ import numpy as np
 
 from video_repr.data.draw import permutation
 
-# Shards whose records are mixed: 500 MB, which a machine's memory keeps, so
-# that a disk that is slow to seek is read through.
+# Shards whose records are mixed: 500 MB, which the page cache can hold, so that
+# a disk that is slow to seek reads them in one go.
 _MIXED_SHARDS = 8
-# Windows that are mixed, or those of one record: what is decoded is held.
+# Windows that are mixed; at least those of one record. Decoded records are
+# held in memory.
 _MIXED_WINDOWS = 1000
 
 
@@ -19,8 +20,8 @@ class Block:
 
     Attributes:
         records: numbers of the records that they are cut from, each once.
-        rows: for each window, its record's place in `records`.
-        windows: for each window, which of its record's it is.
+        rows: for each window, the place of its record in `records`.
+        windows: for each window, its number among those of its record.
     """
 
     records: np.ndarray
@@ -31,7 +32,7 @@ class Block:
         return len(self.rows)
 
     def without_first(self, count):
-        """The block without its first windows, and records for them alone."""
+        """The block without its first windows, and only the records needed."""
         rows = self.rows[count:]
         used, rows = np.unique(rows, return_inverse=True)
         return Block(self.records[used], rows, self.windows[count:])
@@ -41,9 +42,9 @@ class Block:
 class Order:
     """The order of the windows of all records, anew for every epoch.
 
-    Shards are shuffled, the records of so many shards with each other, and the
-    windows of so many records with each other. Where in an epoch a window
-    comes is known without reading any.
+    It shuffles the shards, then the records of `_MIXED_SHARDS` shards with each
+    other, then some `_MIXED_WINDOWS` windows with each other. The place of a
+    window in an epoch is known without reading any.
 
     Attributes:
         shards: number of the shard of each record.
@@ -59,11 +60,11 @@ class Order:
         return int(self.windows.sum())
 
     def epoch(self, number, start=0):
-        """What an epoch reads.
+        """The shards and blocks that an epoch reads.
 
         Args:
-            number: of the epoch.
-            start: windows to leave out at the beginning.
+            number: number of the epoch.
+            start: windows to skip at the beginning.
 
         Yields:
             `(shards, blocks)`: numbers of shards, and an iterator of the
@@ -84,7 +85,7 @@ class Order:
     def _blocks(self, records, epoch, first, start):
         records = records[self._permutation(len(records), epoch, first)]
         windows = self.windows[records]
-        # A block ends where the next record's would be too many.
+        # A block ends before the record whose windows would be too many.
         ends = np.cumsum(windows)
         place = 0
         while place < len(records):

@@ -1,14 +1,13 @@
 """Where the records of a dataset are, so that any of them can be read.
 
-A dataset's records.npy is int64, `[records, 4]`: for each record the place of
-its shard in info.json's list, where in the shard it begins, the bytes that it
-takes there and the frames that it has. Shards one after another, records as
-they lie there.
+A dataset's records.npy is int64, `[records, 4]`: for each record the index of
+its shard in info.json's list, its offset in the shard, its size there in bytes,
+and its number of frames. Records are in the order of the shards, and within a
+shard in the order of the file.
 """
 
 import contextlib
 import functools
-import hashlib
 import os
 import pathlib
 
@@ -17,12 +16,13 @@ import tensorflow as tf
 
 from video_repr.data.features import FRAMES
 from video_repr.errors import InputError
+from video_repr.files import sha256
 from video_repr.files import whole_file
 
 FILE = "records.npy"
 SHARD, OFFSET, BYTES, FRAMES_OF = range(4)
 # In a TFRecord file a record has its length and a checksum before it, and
-# another checksum behind it.
+# another checksum after it.
 _BEFORE, _AROUND = 12, 16
 
 
@@ -44,8 +44,8 @@ def table_of(shards):
 def find_records(path, shards, fingerprint):
     """The content of a dataset's records.npy, made if it has none.
 
-    Datasets of before 0.2 have none. What is made is kept in the dataset, or
-    where that cannot be written to among the user's caches.
+    Datasets made before 0.2 have none. The new file is kept in the dataset, or
+    in the user's cache folder if the dataset is read-only.
 
     Args:
         path: of the dataset directory, a `pathlib.Path`.
@@ -53,7 +53,7 @@ def find_records(path, shards, fingerprint):
         fingerprint: the dataset's.
 
     Raises:
-        InputError: if it has to be made, and a shard is not as it was written.
+        InputError: if it has to be made, and a shard is damaged.
     """
     caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     kept = pathlib.Path(caches, "video_repr", "records")
@@ -106,18 +106,18 @@ def _fits(table, shards):
 
 @contextlib.contextmanager
 def opened(path, shards, table):
-    """Opens shards to read records of.
+    """Opens shards to read records from.
 
     Args:
         path: of the dataset directory, a `pathlib.Path`.
-        shards: dict from a shard's number to what info.json says of it.
+        shards: dict from a shard's number to its entry in info.json.
         table: content of records.npy.
 
     Yields:
-        A function of numbers of records that returns their bytes.
+        A function that takes the numbers of records and returns their bytes.
 
     Raises:
-        InputError: if a shard is not as it was written.
+        InputError: if a shard is damaged.
     """
     with contextlib.ExitStack() as stack:
         files = {}
@@ -127,7 +127,7 @@ def opened(path, shards, table):
             # Unbuffered: records lie far apart.
             files[number] = stack.enter_context(open(file, "rb", buffering=0))
             if hasattr(os, "posix_fadvise"):
-                # All of it will be read, here and there.
+                # All of it will be read, in random order.
                 os.posix_fadvise(
                     files[number].fileno(), 0, 0, os.POSIX_FADV_WILLNEED
                 )
@@ -145,26 +145,20 @@ def opened(path, shards, table):
         yield read
 
 
-def sha256(path):
-    """Hexadecimal SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 @functools.cache
 def _sum_of(name, size, modified):
     return sha256(name)
 
 
 def check(path, expected):
-    """Compares a shard's bytes with what was written, once a process.
+    """Verifies a shard's checksum, once a process.
 
     Args:
         path: of the shard, a `pathlib.Path`.
         expected: hexadecimal SHA-256.
 
     Raises:
-        InputError: if they are others.
+        InputError: if it differs.
     """
     status = path.stat()
     if _sum_of(str(path), status.st_size, status.st_mtime_ns) != expected:

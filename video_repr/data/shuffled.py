@@ -1,4 +1,4 @@
-"""Reading the records of a dataset in the order of `order`, from any place."""
+"""Reads the records of a dataset in the order of `order`, from any place."""
 
 import dataclasses
 import itertools
@@ -17,13 +17,13 @@ _BLOCKS = 2
 
 @dataclasses.dataclass(frozen=True)
 class Shuffled:
-    """A split's windows in an order that is drawn.
+    """A split's windows in random order.
 
     Attributes:
         dataset: a `ClipDataset`.
         order: of the windows of its records, `Order`.
-        start: windows to leave out at the beginning, of one epoch after
-            another. What is cut from none but these is not read.
+        start: windows to skip at the beginning; it can be more than an epoch.
+            Records that only these are cut from are not read.
     """
 
     dataset: object
@@ -37,10 +37,10 @@ class Shuffled:
         Args:
             dataset: a `ClipDataset`.
             split: "train", "validation" or "test".
-            windows: function of the numbers of frames of records that returns
-                their numbers of windows, an array.
-            seed: of the order.
-            start: windows to leave out.
+            windows: function that takes the numbers of frames of records and
+                returns their numbers of windows, an array.
+            seed: random seed of the order.
+            start: windows to skip.
         """
         table = dataset.records
         shards = table[:, records.SHARD]
@@ -57,7 +57,7 @@ class Shuffled:
 
         Returns:
             A `tf.data.Dataset` of dicts as `Features.parse` returns. Each
-            time that it is gone through is one epoch more.
+            iteration over it is a further epoch.
         """
         sizes = self.dataset.records[:, records.BYTES]
 
@@ -90,8 +90,8 @@ class Shuffled:
             cut: how clips are cut from records, `Cut`.
 
         Returns:
-            A `tf.data.Dataset` of pairs of clip and class index. Each time
-            that it is gone through is one epoch more.
+            A `tf.data.Dataset` of pairs of clip and class index. Each iteration
+            over it is a further epoch.
         """
         features = self.dataset.features
 
@@ -128,7 +128,7 @@ class Shuffled:
         )
 
     def _epochs(self):
-        """A generator of an epoch's blocks, of the next each time."""
+        """A function that yields the blocks of the next epoch at each call."""
         first, left_out = divmod(self.start, len(self.order))
         numbers = itertools.count()
         dataset = self.dataset

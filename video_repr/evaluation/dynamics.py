@@ -1,4 +1,4 @@
-"""What becomes of a state that runs on by itself, in numbers."""
+"""Measures of a recurrence that runs without input."""
 
 import numpy as np
 
@@ -10,8 +10,8 @@ def energy(outputs):
         outputs: outputs of a layer, `[clips, time, units]`.
 
     Returns:
-        `[time]`: the squared change of all units since the step before, mean
-        over clips; the first is the second's.
+        `[time]`: the squared change since the step before, summed over units,
+        mean over clips; the first value repeats the second.
     """
     change = np.diff(np.asarray(outputs, np.float64), axis=1)
     found = np.square(change).sum(axis=-1).mean(axis=0)
@@ -29,8 +29,8 @@ def energy_ratio(outputs, early=10, late=100):
         late: number of the late step.
 
     Returns:
-        A number, each energy the mean of the five steps up to its own; 0
-        where nothing moved to begin with.
+        A number. Each energy is the mean of the five steps up to its step. It
+        is 0 if nothing moved at the early step.
     """
     found = energy(outputs)
     before = found[early - 5 : early].mean()
@@ -40,16 +40,16 @@ def energy_ratio(outputs, early=10, late=100):
 def dominant_periods(outputs):
     """The period of each unit's strongest oscillation.
 
-    Of the spectrum under a Hann window, without a cubic trend.
+    It is the peak of the spectrum under a Hann window, after removal of a cubic
+    trend.
 
     Args:
         outputs: outputs of a layer, `[time, units]`.
 
     Returns:
-        `[units]`, in steps; NaN for units that do not oscillate: whose
-        spectrum has no peak at a period that fits three times into the time,
-        as that of a decay has none, or whose standard deviation is no more
-        than a thousandth.
+        `[units]`, in steps; NaN for units that do not oscillate. Their spectrum
+        has no peak at a period that fits three times into the time, as with a
+        decay, or their standard deviation is no more than a thousandth.
     """
     outputs = np.asarray(outputs, np.float64)
     time = len(outputs)
@@ -60,7 +60,7 @@ def dominant_periods(outputs):
     power = np.abs(
         np.fft.rfft(moving * np.hanning(time)[:, None], n=padded, axis=0)
     )
-    # What is left of a trend has its peak at periods that fit in twice.
+    # The rest of a trend has its peak at periods that fit in twice.
     seen = power[2 * padded // time :]
     strongest = 2 * padded // time + seen.argmax(axis=0)
     periods = padded / strongest

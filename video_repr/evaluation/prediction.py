@@ -15,22 +15,22 @@ def evaluate(model, clips, mean_frame, batch_size=100):
         model: a `VideoSeq2Seq`.
         clips: `[clips, model.clip_frames, ...]`, uint8 or floating point;
             images for models with logistic outputs.
-        mean_frame: `[...]`, the mean of the training set, in the values of
-            the clips. Errors are in the values that the model's LSTMs read,
-            see `Encoder`'s `scale`.
+        mean_frame: `[...]`, the mean of the training set, in the units of the
+            clips. Errors are in the units that the model's LSTMs read, see
+            `Encoder`'s `scale`.
         batch_size: number of clips that are computed at once.
 
     Returns:
         A JSON-ready dict with
-        - "reconstruction" and "future", for the decoders there are: metrics
-          averaged over frames and clips, and under "per_step" the curves
-          over the predicted frames, the nearest to the input's end first;
+        - "reconstruction" and "future", for each decoder of the model: metrics
+          averaged over frames and clips, and under "per_step" the curves over
+          the predicted frames, the nearest to the input's end first;
         - "baselines": the same metrics for "last_frame", the last frame of
           the input repeated, and "mean_frame";
-        - "baselines_of": what these predict, "future", or "reconstruction"
-          where there is no future decoder;
-        - "lower_bound" for logistic outputs: the least cross entropy that
-          any prediction can have.
+        - "baselines_of": the branch that the baselines predict, "future", or
+          "reconstruction" without a future decoder;
+        - "lower_bound" for logistic outputs: the lowest cross entropy that any
+          prediction can have.
     """
     return Evaluator(model, mean_frame)(clips, batch_size)
 

@@ -1,4 +1,4 @@
-"""What a linear readout recovers from an encoder's state."""
+"""Linear readouts of an encoder's state."""
 
 import numpy as np
 
@@ -6,20 +6,20 @@ from video_repr.errors import extra
 
 
 def readout(train, test, targets, test_targets):
-    """How well linear maps of states give numbers.
+    """How well linear regressions on states predict numbers.
 
-    Ridge regressions on standardised states; their penalty is chosen by
-    leaving one out of the training states.
+    They are ridge regressions on standardised states, with the penalty chosen
+    by leave-one-out cross-validation on the training states.
 
     Args:
         train: states to fit on, `[clips, values]`.
-        test: states to be right about, alike.
-        targets: numbers to recover, `[clips, numbers]`.
-        test_targets: the test clips', alike.
+        test: held-out states, of the same form.
+        targets: numbers to predict, `[clips, numbers]`.
+        test_targets: those of the test clips, of the same form.
 
     Returns:
-        R^2 on the test clips, mean over the numbers: 1 is all, 0 what their
-        mean would give.
+        R^2 on the test clips, mean over the numbers: 1 is perfect, 0 is as good
+        as predicting the mean.
     """
     with extra("report"):
         from sklearn.linear_model import RidgeCV
@@ -32,16 +32,16 @@ def readout(train, test, targets, test_targets):
 
 
 def readout_classes(train, test, labels, test_labels):
-    """How well a linear classifier of states finds classes.
+    """Accuracy of a linear classifier of states.
 
     Args:
         train: as for `readout`.
         test: as for `readout`.
-        labels: a class of each training clip.
-        test_labels: of each test clip.
+        labels: class of each training clip.
+        test_labels: class of each test clip.
 
     Returns:
-        The share of test clips whose class is found.
+        The share of test clips that it classifies correctly.
     """
     with extra("report"):
         from sklearn.linear_model import LogisticRegression

@@ -5,9 +5,8 @@ import re
 
 import numpy as np
 
-from video_repr import configs
 from video_repr import visualization
-from video_repr.configs.data import data_of
+from video_repr.data.run_data import load_data
 from video_repr.errors import InputError
 from video_repr.errors import need
 from video_repr.evaluation.prediction import evaluate
@@ -22,7 +21,7 @@ _FIGURE = re.compile(r"errors\.png|strips-\d+\.png|prediction\.gif")
 
 
 def _are_figures(directory):
-    # Others may have put their own beside them.
+    # Users may have put their own files beside them.
     return all(_FIGURE.fullmatch(path.name) for path in contents(directory))
 
 
@@ -43,15 +42,14 @@ def evaluate_run(run, test_file=None):
         The content of `evaluation.json`.
 
     Raises:
-        InputError: if the run or the test set cannot be read, the data are
-            no longer those that the run began with, or `figures/` has other
-            files.
+        InputError: if the run or the test set cannot be read, the data have
+            changed since the run began, or `figures/` has other files.
     """
-    # Needed for the figures, after the evaluation.
+    # The figures need it, after the evaluation.
     need("report", "matplotlib", "PIL")
     config = with_test_file(run.config(), test_file, run.path)
     model = run.model()
-    data = data_of(config)
+    data = load_data(config)
     run.check_data(data)
     clips = data.test()
     with whole_directory(run.figures, FIGURES) as figures:
@@ -65,19 +63,19 @@ def evaluate_run(run, test_file=None):
 
 
 def with_test_file(config, test_file, path):
-    """A config that is tested on a file, or as it is.
+    """The config with another test file, if one is given.
 
     Args:
         config: a `configs.Config`.
         test_file: a published Moving MNIST test file, or None.
-        path: of what the config belongs to.
+        path: path of the run or export, for messages.
 
     Raises:
-        InputError: if it did not learn from Moving MNIST.
+        InputError: if it was not trained on Moving MNIST.
     """
     if test_file is None:
         return config
-    if isinstance(config.data, configs.DatasetConfig):
+    if config.data.kind != "moving_mnist":
         raise InputError(
             "Expected a run on Moving MNIST for a test file of it. "
             f"Received: {path}, which learned from {config.data.path}"
@@ -87,16 +85,16 @@ def with_test_file(config, test_file, path):
 
 
 def write_figures(directory, model, clips, evaluation):
-    """Draws what a model predicts.
+    """Draws a model's predictions.
 
-    Writes `errors.png` and, of clips that are pictures, `strips-N.png` for
-    the first and `prediction.gif` where there is a future decoder.
+    Writes `errors.png` and, if clips are pictures, `strips-N.png` for the first
+    ones and, with a future decoder, `prediction.gif`.
 
     Args:
         directory: existing directory to write to, a `pathlib.Path`.
         model: a `VideoSeq2Seq`.
         clips: `[clips, time, ...]`.
-        evaluation: what `evaluate` returned.
+        evaluation: the result of `evaluate`.
     """
     if visualization.are_pictures(clips):
         _write_pictures(directory, model, clips[:_CLIPS_IN_FIGURES])

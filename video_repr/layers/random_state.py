@@ -6,9 +6,8 @@ _KEY = "seed_generator_state"
 class SavesRandomState:
     """Mixin for layers whose `seed_generator` must survive saving.
 
-    Keras saves a layer's weights and not the state of its seed generators; a
-    run that is resumed would draw other random numbers than the run that was
-    not interrupted.
+    Keras saves a layer's weights but not the state of its seed generators: a
+    resumed run would draw other random numbers than an uninterrupted run.
     """
 
     def save_own_variables(self, store):

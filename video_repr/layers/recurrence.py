@@ -5,8 +5,8 @@ This is the only file where speed tricks live:
 - Inside, a state is a column per sequence, `[units, batch]`. The products of
   the loop are then weights times columns, which reads the weights, much the
   largest operand, in the order they lie in memory; rows times weights makes
-  the processor copy them into another order at every step. So it is under
-  XLA; what runs without is traced in `for_executor`.
+  the processor copy them into another order at every step. This is for XLA;
+  functions that run without XLA are traced in `for_executor`.
 - The gates of a step are one product.
 - The gradient stores the activated gates and the cells, and turns the weight
   gradients of all steps into one product over time instead of a small product
@@ -27,9 +27,9 @@ _rows = contextvars.ContextVar("rows", default=False)
 def for_executor():
     """Traces for TensorFlow's executor rather than for XLA.
 
-    Inside, the loop's products are rows times weights, which the executor
-    does as fast for many sequences; for one, as encoders are served, and for
-    single steps, faster.
+    Inside the block, the loop's products are rows times weights. For the
+    executor this is as fast for many sequences, and faster for one sequence, as
+    in serving, and for single steps.
     """
     token = _rows.set(True)
     try:
@@ -115,17 +115,18 @@ def peephole_lstm(
         recurrent_kernel: `[units, 4 * units]`.
         peephole: `[3, units]`.
         steps: number of steps, at least 1.
-        from_zeros: whether h and c are zeros that nobody differentiates.
-        mask: `[batch, time]`, bool: the steps that are taken. At others h and
-            c stay. All when None.
-        kept: `[batch, units]`, what h is multiplied with where the gates read
-            it; nothing when None.
-        unroll: whether there is no loop; `steps` is a number then.
+        from_zeros: whether h and c are zeros without a gradient.
+        mask: `[batch, time]`, bool, true for the steps to take. At others h and
+            c do not change. All when None.
+        kept: `[batch, units]`, factor of h where the gates read it; 1 when
+            None.
+        unroll: whether to trace the steps without a loop; `steps` is a Python
+            number then.
 
     Returns:
         `(sequence, c)`: h after every step, `[batch, time, units]`, and the
-        last cell, `[batch, units]`. Differentiable once, by the first five
-        arguments.
+        last cell, `[batch, units]`. They are differentiable once, with respect
+        to the first five arguments.
     """
     has_input = drive.shape.rank == 3
     # [1, batch] at every step.
@@ -204,19 +205,19 @@ def peephole_lstm(
 
 
 def roll_out(frame, states, layers, readout, to_frame, *, steps):
-    """Runs a stack of peephole LSTMs that reads its own frame before.
+    """Runs a stack of peephole LSTMs that reads its own previous frame.
 
     Args:
-        frame: `[batch, features]`, what the first step reads.
+        frame: `[batch, features]`, the input of the first step.
         states: `[[h, c], ...]`, a pair a layer, each `[batch, units]`.
         layers: `(kernel, recurrent_kernel, peephole, bias)` of each layer, as
             in `PeepholeLSTMCell`.
         readout: `(kernel, bias)` of the output layer.
-        to_frame: makes a frame of what the output layer gives.
+        to_frame: function from the output of the output layer to a frame.
         steps: number of steps, at least 1.
 
     Returns:
-        `[batch, steps, features]`, what the output layer gives.
+        `[batch, steps, features]`, the outputs of the output layer.
     """
     frame = tf.transpose(frame)
     states = [[tf.transpose(x) for x in state] for state in states]
@@ -314,7 +315,7 @@ def _backward(
     steps = tf.shape(dhs)[0] if dhs.shape[0] is None else dhs.shape[0]
 
     def before(t, dh, dc):
-        """Gradients of z, of the cell before, and of h where it stayed."""
+        """Gradients of z, of the previous cell, and of h at masked steps."""
         dh = dhs[t] + dh
         dz, dc_before = _gates_gradient(
             activations[t], c_before[t], cs[t], peephole, dh, dc

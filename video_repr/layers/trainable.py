@@ -4,9 +4,9 @@
 class SavesTrainable:
     """Mixin for layers that make layers of their own.
 
-    Keras saves whether a layer is trainable, and knows nothing of the layers
-    inside it: they would train again when it is loaded. The config names
-    those that are frozen.
+    Keras saves whether a layer is trainable, but not whether the layers inside
+    it are: frozen ones would train again after loading. Here the config names
+    the frozen inner layers.
     """
 
     def get_config(self):
@@ -20,21 +20,22 @@ class SavesTrainable:
     @classmethod
     def from_config(cls, config, **kwargs):
         config = dict(config)
-        # Before version 0.2 only the layer itself was told about.
+        # Before version 0.2 the config had only the layer itself.
         frozen = config.pop("frozen", None)
         layer = super().from_config(config, **kwargs)
         if frozen is not None:
-            # From the outside in: a layer's `trainable` is handed down.
+            # From the outside in, as setting a layer's `trainable` sets that of
+            # its inner layers.
             for path, inner in _inner(layer):
                 inner.trainable = path not in frozen
         return layer
 
 
 def hand_down(layer):
-    """Freezes the inner layers of a layer that is made frozen.
+    """Freezes the inner layers of a layer that is constructed frozen.
 
-    Keras hands `trainable` down when it is changed, and not when a layer is
-    made.
+    Keras sets `trainable` of inner layers when it is changed, but not when a
+    layer is constructed.
     """
     if not layer.trainable:
         for _, inner in _inner(layer):

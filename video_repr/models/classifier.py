@@ -6,27 +6,29 @@ import tensorflow as tf
 from keras import ops
 
 from video_repr import inputs
+from video_repr.data.clips import block_starts
+from video_repr.data.clips import hold
 from video_repr.errors import InputError
+from video_repr.layers.shapes import ComputesOutputShape
 from video_repr.layers.trainable import SavesTrainable
 from video_repr.layers.trainable import hand_down
 from video_repr.losses import CrossEntropySumOverSteps
-from video_repr.models import frames as _frames
+from video_repr.models import conversion
 from video_repr.models.compiled import LoadsCompiled
-from video_repr.models.entrances import LooksAtInputs
-from video_repr.models.entrances import ReadsPadded
-from video_repr.models.shapes import TellsShapes
+from video_repr.models.input_checks import ChecksInputs
+from video_repr.models.input_checks import ReadsPaddedClips
 
 
 @keras.saving.register_keras_serializable(package="video_repr")
 class ActionClassifier(
-    ReadsPadded,
-    LooksAtInputs,
+    ReadsPaddedClips,
+    ChecksInputs,
     LoadsCompiled,
     SavesTrainable,
-    TellsShapes,
+    ComputesOutputShape,
     keras.Model,
 ):
-    """Says of every step of a clip which action it shows.
+    """Classifies the action at every step of a clip.
 
     A softmax reads the encoder's top layer at every step; each step has the
     clip's label (paper, section 3.4). The prediction for a clip is the mean
@@ -55,11 +57,12 @@ class ActionClassifier(
 
     Call arguments:
         clips: `[batch, time, ...]`, as the encoder reads them.
-        mask: `[batch, time]`, the frames that are read; all when None. Others
-            count neither in `CrossEntropySumOverSteps` nor in `ClipAccuracy`.
-            `fit`, `evaluate` and `predict` take clips with their mask as a
-            dict of "clips" and "mask", as `ClipDataset.clips(pad=True)` gives
-            them; in a functional model `keras.layers.Masking` makes one.
+        mask: `[batch, time]`, true for the frames to read; all when None.
+            Others count neither in `CrossEntropySumOverSteps` nor in
+            `ClipAccuracy`. `fit`, `evaluate` and `predict` take clips with
+            their mask as a dict of "clips" and "mask", as in
+            `ClipDataset.clips(pad=True)`; in a functional model
+            `keras.layers.Masking` makes a mask.
         training: whether dropout is active.
 
     Returns:
@@ -98,8 +101,7 @@ class ActionClassifier(
         self.dropping = keras.layers.Dropout(
             dropout, seed=seed, dtype=self.dtype_policy, name="dropout"
         )
-        # What a softmax of few labels starts from is better no opinion at
-        # all.
+        # Zeros: with few labels, uniform initial probabilities are best.
         self.readout = keras.layers.Dense(
             classes,
             kernel_initializer="zeros",
@@ -126,7 +128,7 @@ class ActionClassifier(
         return (*clips_shape[:2], self.classes)
 
     def compute_mask(self, clips, mask=None):
-        return _frames.as_mask(clips, mask)
+        return conversion.as_mask(clips, mask)
 
     def compile(self, optimizer="rmsprop", loss=None, metrics=None, **kwargs):
         """Keras's `compile`, with the paper's loss and the clips' accuracy.
@@ -153,11 +155,11 @@ class ActionClassifier(
         return super().predict(x, *args, **kwargs)
 
     def expected(self, method):
-        # An encoder from elsewhere looks at what it reads.
+        # Another kind of encoder checks its own inputs.
         clips = inputs.PaddedClips(getattr(self.encoder, "pixels", False))
         if method == "predict":
             return clips, None, None
-        # Another loss has targets of its own.
+        # Another loss may have other targets.
         by_label = isinstance(
             getattr(self, "loss", None), CrossEntropySumOverSteps
         )
@@ -167,8 +169,8 @@ class ActionClassifier(
     def predict_videos(self, videos, batch_size=64):
         """Probabilities of videos of any lengths.
 
-        A video that is shorter than a block is one block, its last frame
-        held.
+        A video that is shorter than a block is one block, with its last frame
+        repeated.
 
         Args:
             videos: a sequence of arrays `[time, ...]`.
@@ -197,7 +199,7 @@ class ActionClassifier(
                     for n, s in rows
                 ]
             )
-            # One shape, so that it is compiled once.
+            # Always one shape, so that the model is compiled once.
             padding = [(0, batch_size - len(rows))] + [(0, 0)] * (
                 clips.ndim - 1
             )
@@ -232,19 +234,19 @@ class ActionClassifier(
 
 
 def clip_probabilities(logits):
-    """The mean over the steps of a clip that are read, `[batch, classes]`."""
+    """Mean probabilities over the unmasked steps, `[batch, classes]`."""
     probabilities = ops.softmax(logits, axis=-1)
     mask = getattr(logits, "_keras_mask", None)
     if mask is None:
         return ops.mean(probabilities, axis=1)
     read = ops.cast(mask, probabilities.dtype)[..., None]
-    # Of a clip without any: zeros.
+    # Zeros for a clip without any.
     steps = ops.maximum(ops.sum(read, axis=1), 1)
     return ops.sum(probabilities * read, axis=1) / steps
 
 
 def _scaled(frames):
-    """Frames of one type, for one batch of several videos."""
+    """Frames in floating point, so that a batch can hold several videos."""
     frames = np.asarray(frames)
     inputs.check_dtype(frames.dtype)
     if frames.dtype == np.uint8:
@@ -252,27 +254,9 @@ def _scaled(frames):
     return frames
 
 
-def hold(frames, length):
-    """Frames of at least that many, the last held until they are."""
-    return np.concatenate(
-        [frames, np.repeat(frames[-1:], max(0, length - len(frames)), axis=0)]
-    )
-
-
-def block_starts(frames, block, stride):
-    """Where the blocks of a video of so many frames begin.
-
-    Raises:
-        InputError: for a video without frames.
-    """
-    if frames < 1:
-        raise InputError("Expected videos with frames. Received: 0 frames")
-    return range(0, max(1, frames - block + 1), stride)
-
-
 @keras.saving.register_keras_serializable(package="video_repr")
 class ClipAccuracy(keras.metrics.Mean):
-    """Share of clips whose most probable class, over all steps, is theirs."""
+    """Share of clips whose most probable class, over all steps, is right."""
 
     def __init__(self, name="clip_accuracy", **kwargs):
         super().__init__(name=name, **kwargs)
@@ -289,8 +273,8 @@ class ClipAccuracy(keras.metrics.Mean):
         labels = inputs.Labels(y_pred.shape[-1]).checked(
             ops.convert_to_tensor(y_true)
         )
-        # Of `==` TensorFlow would not know the rank where it knows the number
-        # of one of them alone.
+        # Not `==`: if only one of the sizes is known, TensorFlow would not know
+        # the rank of its result.
         hits = ops.equal(ops.cast(found, labels.dtype), labels)
         hits = ops.where(ops.isnan(labels), labels, hits)
         super().update_state(hits, sample_weight)

@@ -1,20 +1,25 @@
-"""Models that go on training when they are loaded."""
+"""Models that can go on training after loading."""
 
 import keras
 import tensorflow as tf
+
+from video_repr.optimizers import with_compiled_update
 
 
 class LoadsCompiled:
     """Mixin for models that override `compile`.
 
-    Keras leaves it to them to compile what is loaded.
+    Keras does not compile such models when it loads them.
     """
 
     def compile_from_config(self, config):
         config = keras.saving.deserialize_keras_object(config)
+        if config.pop("jit_update", False):
+            # Before 0.2 this was an argument of `compile`.
+            config["optimizer"] = with_compiled_update(config["optimizer"])
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         if replicas > 1:
-            # Nobody asks for it who loads what one device has saved.
+            # A model saved on one device may have it set.
             config["jit_compile"] = False
         self.compile(**config)
         if self.built:

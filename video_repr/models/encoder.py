@@ -1,22 +1,22 @@
-"""The encoder: a clip into a state."""
+"""The encoder: from a clip to a state."""
 
 import keras
 import numpy as np
 
-from video_repr import artefact
 from video_repr import inputs
 from video_repr import presets
+from video_repr.export import layout
 from video_repr.layers import PeepholeLSTM
+from video_repr.layers.features import ReturnsFeatures
 from video_repr.layers.trainable import SavesTrainable
 from video_repr.layers.trainable import hand_down
-from video_repr.models import frames as _frames
-from video_repr.models.entrances import LooksAtInputs
-from video_repr.models.entrances import ReadsPadded
-from video_repr.models.features import GivesFeatures
+from video_repr.models import conversion
+from video_repr.models.input_checks import ChecksInputs
+from video_repr.models.input_checks import ReadsPaddedClips
 
 
 class _Presets:
-    """The cards of the released encoders that are here, by name."""
+    """The cards of the installed released encoders, by name."""
 
     def __get__(self, encoder, of=None):
         if encoder is not None:
@@ -27,12 +27,12 @@ class _Presets:
 
 @keras.saving.register_keras_serializable(package="video_repr")
 class Encoder(
-    ReadsPadded, GivesFeatures, LooksAtInputs, SavesTrainable, keras.Model
+    ReadsPaddedClips, ReturnsFeatures, ChecksInputs, SavesTrainable, keras.Model
 ):
     """A stack of peephole LSTMs that reads a clip into its state.
 
-    This is what is learned without labels and taken to other tasks (paper,
-    section 2.2).
+    It is trained without labels and then used for other tasks (paper, section
+    2.2).
 
     Example:
     >>> encoder = Encoder(units=(512, 512))
@@ -51,29 +51,31 @@ class Encoder(
         return_state: whether it returns the states of all layers as well.
         dropout: share of the inputs of every layer above the first that is
             dropped in training.
-        input_dropout: share of the values of frames that is.
-        recurrent_dropout: share of the recurrent weights that is, see
-            `PeepholeLSTMCell`.
+        input_dropout: share of the values of frames that is dropped in
+            training.
+        recurrent_dropout: share of the recurrent weights that is dropped in
+            training, see `PeepholeLSTMCell`.
         forget_bias: initial bias of the forget gates.
-        offset: what is taken from the values of a frame before they are read,
-            a number or one for each channel; see `scale`.
-        scale: what they are multiplied with then, alike. The statistics of a
-            dataset inside the encoder spare its users from knowing them.
+        offset: number to subtract from the values of a frame, or one for each
+            channel.
+        scale: number to multiply the differences by, or one for each channel.
+            With the statistics of a dataset here, users of the encoder need
+            not scale their frames.
         pixels: whether frames are pixels, whose floating point values must be
-            in [0, 1]. When None, those of a `VideoSeq2Seq` are if its outputs
-            are logistic; of an encoder alone, frames that have a height and a
-            width are, and percepts are not.
+            in [0, 1]. When None, frames of a `VideoSeq2Seq` are pixels if its
+            outputs are logistic; for an encoder alone, frames with a height and
+            a width are pixels, and percepts are not.
 
     Call arguments:
         clips: `[batch, time, features]`, or `[batch, time, height, width,
             channels]` and any other frame shape, floating point and finite;
-            or uint8 pixels, which are scaled to [0, 1]. Around an encoder a
-            functional model casts uint8 before, unless its input is
+            or uint8 pixels, which are scaled to [0, 1]. A functional model
+            casts uint8 to float before the encoder, unless its input is
             `keras.Input(..., dtype="uint8")`.
-        initial_states: states to go on from, as `encode_states` returns them;
+        initial_states: states to start from, as `encode_states` returns them;
             zeros when None.
-        mask: `[batch, time]`, the frames that are read; all when None. At
-            others the states stay.
+        mask: `[batch, time]`, true for the frames to read; all when None. At
+            others the states do not change.
         training: whether dropout is active.
 
     Returns:
@@ -83,8 +85,8 @@ class Encoder(
         lowest first, each `[batch, units]`.
 
     Raises:
-        InputError: for clips that cannot be read. In a graph an assertion
-            fails; under XLA the states are NaN.
+        InputError: for wrong clips. In a graph an assertion fails; under XLA
+            the states are NaN.
     """
 
     def __init__(
@@ -107,7 +109,7 @@ class Encoder(
             return_state=return_state,
             **kwargs,
         )
-        self.units = _frames.check_layers(units)
+        self.units = conversion.check_layers(units)
         self.supports_masking = True
         self.dropout = dropout
         self.input_dropout = input_dropout
@@ -141,22 +143,22 @@ class Encoder(
         >>> encoder = Encoder.from_preset("moving_mnist")
 
         Args:
-            preset: a name of `Encoder.presets`, the directory of an export, or
-                an address as "https://host/encoder/1": what lies there is
-                fetched once, and checked for damage.
+            preset: a name in `Encoder.presets`, the directory of an export, or
+                a URL such as "https://host/encoder/1". The export at a URL is
+                downloaded once, and its checksums are verified.
 
         Returns:
-            An encoder of the kind that was released.
+            An encoder of the class that was released.
 
         Raises:
             InputError: if there is none, or it is broken or altered.
         """
         directory = presets.locate(preset)
-        artefact.check(directory)
+        layout.check(directory)
         return presets.load(directory / "encoder.keras", cls)
 
     def build(self, clips_shape, initial_states_shape=None):
-        self.features = features = _frames.count_features(clips_shape)
+        self.features = features = conversion.count_features(clips_shape)
         if self.pixels is None and len(clips_shape) > 3:
             self.pixels = True
         for name in ("offset", "scale"):
@@ -179,7 +181,7 @@ class Encoder(
         training=False,
         give=None,
     ):
-        features = _frames.count_features(clips.shape)
+        features = conversion.count_features(clips.shape)
         if features != self.features:
             raise ValueError(
                 f"The encoder was built for frames of {self.features} "
@@ -189,11 +191,11 @@ class Encoder(
         initial_states = (
             [None] * len(self.lstms)
             if initial_states is None
-            else _frames.as_states(initial_states)
+            else conversion.as_states(initial_states)
         )
-        mask = _frames.as_mask(clips, mask)
+        mask = conversion.as_mask(clips, mask)
         sequence = self.scaled(
-            _frames.as_features(clips, self.compute_dtype, self.pixels)
+            conversion.as_features(clips, self.compute_dtype, self.pixels)
         )
         states = []
         for lstm, state in zip(self.lstms, initial_states, strict=True):
@@ -204,25 +206,25 @@ class Encoder(
         return self.given(sequence, states, give)
 
     def activations(self, clips, initial_states=None):
-        """What the gates do while a clip is read.
+        """Activations of the gates while a clip is read.
 
         Args:
             clips: as for a call.
             initial_states: as for a call.
 
         Returns:
-            A list with what `PeepholeLSTM.activations` returns of each layer,
+            A list with the result of `PeepholeLSTM.activations` for each layer,
             lowest first.
         """
         sequence = self.scaled(
-            _frames.as_features(clips, "float32", self.pixels)
+            conversion.as_features(clips, "float32", self.pixels)
         )
         if initial_states is None:
             initial_states = [None] * len(self.lstms)
-        return _frames.activations(self.lstms, sequence, initial_states)
+        return conversion.activations(self.lstms, sequence, initial_states)
 
     def export(self, *args, **kwargs):
-        """Keras's `export`; `export_encoder` writes what a call leaves out."""
+        """Keras's `export`; `export_encoder` also writes other signatures."""
         if self.return_state:
             raise ValueError(
                 "Keras exports no states of layers, which are pairs. Expected "
@@ -237,18 +239,18 @@ class Encoder(
 
     @property
     def is_scaled(self):
-        """Whether the LSTMs read other values than the clips'."""
+        """Whether offset or scale change the values of frames."""
         return bool(np.any(self.offset) or np.any(np.not_equal(self.scale, 1)))
 
     def scaled(self, frames):
-        """Frames `[batch, time, ...]` with the values that the LSTMs read."""
+        """Frames `[batch, time, ...]`, scaled as the LSTMs read them."""
         if not self.is_scaled:
             return frames
         offset, scale = self._per_value(frames)
         return (frames - offset) * scale
 
     def unscaled(self, frames):
-        """What `scaled` was given, of what it returned."""
+        """The inverse of `scaled`."""
         if not self.is_scaled:
             return frames
         offset, scale = self._per_value(frames)

@@ -10,29 +10,33 @@ import tensorflow as tf
 from keras import ops
 
 from video_repr import inputs
+from video_repr.layers.shapes import ComputesOutputShape
 from video_repr.layers.trainable import SavesTrainable
 from video_repr.layers.trainable import hand_down
 from video_repr.losses import BceSumPerFrame
 from video_repr.losses import HalfSsePerFrame
-from video_repr.models import frames as _frames
+from video_repr.models import conversion
 from video_repr.models.compiled import LoadsCompiled
-from video_repr.models.entrances import LooksAtInputs
-from video_repr.models.shapes import TellsShapes
+from video_repr.models.input_checks import ChecksInputs
 
 BRANCHES = ("reconstruction", "future")
 
 
 @keras.saving.register_keras_serializable(package="video_repr")
 class VideoSeq2Seq(
-    LooksAtInputs, LoadsCompiled, SavesTrainable, TellsShapes, keras.Model
+    ChecksInputs,
+    LoadsCompiled,
+    SavesTrainable,
+    ComputesOutputShape,
+    keras.Model,
 ):
     """Learns to represent clips by unrolling an encoder's state.
 
     With a reconstruction decoder it is the paper's autoencoder, with a future
     decoder its future predictor, with both its composite model (sections 2.2
-    to 2.4). The reconstruction is learned in reverse order.
+    to 2.4). It learns the reconstruction in reverse order.
 
-    Trains on clips alone; the targets are cut from them by `targets`:
+    It trains on clips alone; `targets` cuts the targets from them:
 
     >>> encoder = Encoder(units=(512,))
     >>> model = VideoSeq2Seq(
@@ -47,28 +51,26 @@ class VideoSeq2Seq(
     >>> model.compile("adam", jit_compile=True)
     >>> model.fit(clips)
 
-    Keras's `evaluate` has conditional decoders go on from their own
-    predictions.
+    In Keras's `evaluate`, conditional decoders read their own predictions.
 
     Args:
         encoder: an `Encoder`.
         decoders: a `Decoder` for "reconstruction", for "future", or for each.
         input_frames: number of frames that the encoder reads.
-        future_frames: number of frames after those that the future decoder
-            learns to predict. Prediction is not bound to it: see
-            `predict_future`.
+        future_frames: number of frames after the input that the future decoder
+            learns to predict. `predict_future` can predict more or fewer.
 
     Call arguments:
         clips: `[batch, input_frames + future_frames, ...]`, floating point or
-            uint8 pixels. Where nothing is trained the future frames may be
-            missing; they are never read then.
+            uint8 pixels. Outside of training the future frames are not read
+            and may be missing.
         training: whether the model is trained.
 
     Returns:
         A dict with the outputs of each decoder, `[batch, input_frames or
-        future_frames, ...]`, in the frame shape of the clips: logits where
-        the output is logistic, so that the loss can be computed without loss
-        of precision. `predict` returns frames.
+        future_frames, ...]`, in the frame shape of the clips. Logistic decoders
+        return logits, so that the loss has full precision. `predict` returns
+        frames.
     """
 
     def __init__(
@@ -105,7 +107,7 @@ class VideoSeq2Seq(
         return self.input_frames
 
     def build(self, clips_shape):
-        features = _frames.count_features(clips_shape)
+        features = conversion.count_features(clips_shape)
         for branch, decoder in self.decoders.items():
             if decoder.output_dim != features:
                 raise ValueError(
@@ -122,19 +124,19 @@ class VideoSeq2Seq(
             if not decoder.built:
                 decoder.build([[(None, n)] * 2 for n in decoder.units])
         if self.encoder.pixels is None:
-            # Linear outputs are of any values, whatever the frames' shape.
+            # Linear outputs can have any values, whatever the frame shape.
             self.encoder.pixels = self._is_logistic
-        # An encoder from elsewhere comes with its weights.
+        # A pretrained encoder already has its weights.
         if not self.encoder.built:
             self.encoder.build((clips_shape[0], self.input_frames, features))
 
     def call(self, clips, training=False):
         self._check_frames(clips.shape, training)
         frame_shape = tuple(clips.shape[2:])
-        # The others are not read.
+        # The other frames are not read.
         read = clips if training else clips[:, : self.input_frames]
         features = self._as_features(read)
-        with inputs.looking(inputs.Looking.NOT):
+        with inputs.checking(inputs.Check.SKIP):
             states = self.encoder.encode_states(
                 features[:, : self.input_frames], training=training
             )
@@ -162,7 +164,7 @@ class VideoSeq2Seq(
         }
 
     def targets(self, clips):
-        """What each decoder should emit for clips.
+        """The targets of each decoder.
 
         Args:
             clips: `[batch, time, ...]`, as for `call`.
@@ -178,28 +180,20 @@ class VideoSeq2Seq(
         }
         return {branch: cut[branch] for branch in self.decoders}
 
-    def compile(
-        self, optimizer="rmsprop", loss=None, *, jit_update=False, **kwargs
-    ):
-        """Keras's `compile`; the loss is the paper's when it is None.
+    def compile(self, optimizer="rmsprop", loss=None, **kwargs):
+        """Keras's `compile`, with the paper's loss by default.
 
-        That is `BceSumPerFrame` for logistic outputs and `HalfSsePerFrame`
-        for others, the sum over the decoders.
+        It is `BceSumPerFrame` for logistic outputs and `HalfSsePerFrame` for
+        others, summed over the decoders.
 
         Args:
             optimizer: as for `keras.Model.compile`.
             loss: as for `keras.Model.compile`, or None.
-            jit_update: whether XLA compiles the optimizer's update of a step
-                that it does not compile, as one in bfloat16 on a CPU, which
-                XLA would slow down. Operation by operation, an update reads
-                and writes every weight and moment many times.
             **kwargs: as for `keras.Model.compile`.
 
         Raises:
             ValueError: for `jit_compile=True` in a strategy of several
-                replicas, whose step XLA cannot compile; for `jit_update` with
-                `jit_compile=True`, in a strategy, or with an optimizer that
-                scales the loss.
+                replicas, whose step XLA cannot compile.
         """
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         if kwargs.get("jit_compile") is True and replicas > 1:
@@ -209,8 +203,6 @@ class VideoSeq2Seq(
                 "jit_compile to be left out or False in a strategy of "
                 f"{replicas} replicas. Received: jit_compile=True"
             )
-        if jit_update:
-            kwargs.setdefault("jit_compile", False)
         if loss is None:
             loss = {
                 branch: BceSumPerFrame()
@@ -219,25 +211,8 @@ class VideoSeq2Seq(
                 for branch, decoder in self.decoders.items()
             }
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
-        # With XLA if the step is.
+        # Compiled with XLA if the step is.
         vars(self).pop("_predict_future", None)
-        self.jit_update = jit_update
-        scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
-        if jit_update and (
-            self.jit_compile or scaled or tf.distribute.has_strategy()
-        ):
-            raise ValueError(
-                "jit_update is for a step without XLA, without a strategy and "
-                "without loss scaling. Received: "
-                f"jit_compile={self.jit_compile}, optimizer "
-                f"{type(self.optimizer).__name__}, strategy "
-                f"{type(tf.distribute.get_strategy()).__name__}"
-            )
-
-    def get_compile_config(self):
-        config = super().get_compile_config()
-        # There is none of a model that is not compiled.
-        return {**config, "jit_update": self.jit_update} if config else config
 
     def make_variables(self):
         super().make_variables()
@@ -260,21 +235,11 @@ class VideoSeq2Seq(
             self.compute_loss(None, frames, frames)
         self.reset_metrics()
 
-    def train_step(self, data):
-        if not self.jit_update or tf.executing_eagerly():
-            return super().train_step(data)
-        if not self.optimizer.built:
-            # XLA makes no variables.
-            with tf.init_scope():
-                self.optimizer.build(self.trainable_variables)
-        with _compiled_update(self.optimizer):
-            return super().train_step(data)
-
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        # Targets that are cut from the clips have been looked at with them.
-        how = inputs.looking(inputs.Looking.NOT)
+        # Targets that are cut from the clips have been checked with them.
+        how = inputs.checking(inputs.Check.SKIP)
         with contextlib.nullcontext() if y is not None else how:
             return super().compute_loss(
                 x, self._truth(x, y), y_pred, sample_weight, training
@@ -294,8 +259,8 @@ class VideoSeq2Seq(
             **kwargs: as for `keras.Model.predict`.
 
         Returns:
-            A dict with the frames of each decoder, `[clips, time, ...]`, the
-            reconstruction in the order of the clip.
+            A dict with the frames of each decoder, `[clips, time, ...]`; the
+            reconstruction is in the order of the clip.
         """
         return super().predict(x, *args, **kwargs)
 
@@ -340,7 +305,7 @@ class VideoSeq2Seq(
             clips: `[clips, input_frames, ...]`; frames after those are not
                 read.
             steps: number of frames to predict.
-            batch_size: number of clips that are computed at once.
+            batch_size: number of clips in a batch.
 
         Returns:
             An array of frames, `[clips, steps, ...]`, float32.
@@ -357,7 +322,7 @@ class VideoSeq2Seq(
         expected, _, _ = self.expected("predict")
         expected.check(clips)
         clips = clips[:, : self.input_frames]
-        # NumPy's integers would be tensors inside.
+        # NumPy's integers would become tensors inside.
         steps = operator.index(steps)
         return np.concatenate(
             [
@@ -373,8 +338,8 @@ class VideoSeq2Seq(
         @tf.function(reduce_retracing=True, jit_compile=bool(self.jit_compile))
         def predict(batch, steps):
             decoder = self.decoders["future"]
-            # They have been looked at.
-            with inputs.looking(inputs.Looking.NOT):
+            # The clips have been checked.
+            with inputs.checking(inputs.Check.SKIP):
                 features = self._as_features(batch)
                 states = self.encoder.encode_states(features, training=False)
                 frames = decoder.to_frames(decoder(states, steps=steps))
@@ -412,7 +377,7 @@ class VideoSeq2Seq(
         return self.input_frames
 
     def check_arguments(self, given):
-        # Keras leaves weights out, without a word, where there is no y.
+        # Without y, Keras ignores weights silently.
         for name in ("sample_weight", "class_weight"):
             if given.get("y") is None and given.get(name) is not None:
                 raise ValueError(
@@ -421,7 +386,7 @@ class VideoSeq2Seq(
                 )
 
     def _as_features(self, clips):
-        return _frames.as_features(
+        return conversion.as_features(
             clips, self.compute_dtype, self._reads_pixels
         )
 
@@ -433,8 +398,8 @@ class VideoSeq2Seq(
 
     @property
     def _reads_pixels(self):
-        # Cross entropy is of values in [0, 1]. Linear outputs are of any,
-        # whatever the frames' shape.
+        # Cross entropy needs values in [0, 1]. Linear outputs can have any
+        # values, whatever the frame shape.
         return self._is_logistic or bool(self.encoder.pixels)
 
     def _truth(self, clips, y):
@@ -457,23 +422,6 @@ class VideoSeq2Seq(
                 f"to read, {self.clip_frames - self.input_frames} to "
                 f"predict). Received: clips of shape {tuple(shape)}"
             )
-
-
-@contextlib.contextmanager
-def _compiled_update(optimizer):
-    """Makes a program of the update that is traced inside."""
-
-    def compiled(gradients, trainable_variables=None):
-        def update(gradients):
-            type(optimizer).apply(optimizer, gradients, trainable_variables)
-
-        tf.function(update, jit_compile=True)(gradients)
-
-    optimizer.apply = compiled
-    try:
-        yield
-    finally:
-        del optimizer.apply
 
 
 def _in_frame_shape(frames, frame_shape):

@@ -1,8 +1,8 @@
-"""Tensors from a file that torch.save wrote in its first format, no torch.
+"""Reads tensors that torch.save wrote in its first format, without torch.
 
 Such a file is five pickles and then raw storages. A pickle is a program for a
-stack machine that can call anything; here the instructions that data need are
-followed, two functions are known by name, and nothing is ever called.
+stack machine that can call anything. This reader follows only the instructions
+that data need, recognises two functions by name, and never calls anything.
 """
 
 import io
@@ -59,7 +59,7 @@ class _Tensor(NamedTuple):
         if math.prod(self.shape) > values.size:
             raise ValueError("a tensor is larger than its storage")
         size = values.itemsize
-        # NumPy itself refuses what reaches beyond the buffer.
+        # NumPy raises an error for a view beyond the buffer.
         return np.ndarray(
             self.shape,
             values.dtype,
@@ -70,7 +70,7 @@ class _Tensor(NamedTuple):
 
 
 def _unpickle(file):
-    """What the pickle at a file's place holds; it ends where that ends."""
+    """The content of the pickle at a file's position; reads to its end."""
     stack, marks, memo = [], [], {}
 
     def since_mark():
@@ -126,7 +126,7 @@ def _unpickle(file):
             case "BINPERSID":
                 stack.append(_storage(stack.pop()))
             case "BUILD":
-                # Of an OrderedDict: versions of modules.
+                # The state of an OrderedDict: versions of modules.
                 stack.pop()
             case "STOP":
                 return stack.pop()
@@ -146,14 +146,14 @@ def _made(function, arguments):
     # Python 2 gives the items here, later ones put them in.
     for items in arguments:
         _put(made, items)
-        # A small file cannot have them many times.
+        # A small file must not multiply them.
         items.clear()
     return made
 
 
 def _put(made, pairs):
     for key, value in pairs:
-        # To hash what is deeply nested would end the process.
+        # Hashing a deeply nested key would crash the process.
         if not isinstance(key, (int, str)):
             raise ValueError(f"a dict has a {type(key).__name__} for a key")
         made[key] = value
@@ -217,7 +217,7 @@ def read(path):
             for name, tensor in tensors.items()
         }
     except Exception as error:
-        # A broken file raises whatever its bytes make it raise.
+        # A broken file can raise any exception.
         reason = str(error)
         if not isinstance(error, (OSError, ValueError)):
             reason = f"it is broken ({type(error).__name__}: {error})"

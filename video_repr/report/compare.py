@@ -24,17 +24,17 @@ _CLIPS = 3
 
 
 def compare_runs(runs, path):
-    """Writes a page about pretraining runs: curves, tables, the same clips.
+    """Writes a page about pretraining runs: curves, tables, predictions.
 
     Args:
         runs: run directories, at least two.
         path: file to write.
 
     Raises:
-        InputError: if they are fewer, one is given twice or is no pretraining
-            run, or the file cannot be written.
+        InputError: if there are fewer, one is given twice or is not a
+            pretraining run, or the file cannot be written.
     """
-    # The page is put together last.
+    # Checked now, as the page is made last.
     need("report", "jinja2", "matplotlib", "PIL")
     places = [pathlib.Path(run).resolve() for run in runs]
     if len(set(places)) < max(2, len(places)):
@@ -69,7 +69,7 @@ def compare_runs(runs, path):
 
 
 def _labels(places):
-    """The last parts of paths that tell them apart."""
+    """The shortest ends of paths that differ from each other."""
     length = 1
     while True:
         names = ["/".join(place.parts[-length:]) for place in places]
@@ -79,7 +79,7 @@ def _labels(places):
 
 
 def _of_each(subjects, read):
-    """What is read of each run, and `Words` about those where it fails."""
+    """The result of `read` for each run, and `Words` about its failures."""
     found, failed = {}, []
     for name, subject in subjects.items():
         try:

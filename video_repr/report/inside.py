@@ -10,7 +10,7 @@ from video_repr.report.page import animation
 from video_repr.report.page import figure
 
 _ROLLOUT = 100
-# What of the encoder's state dies out at first is no oscillation.
+# Steps to skip, in which the encoder's state decays without oscillation.
 _TRANSIENT = 10
 _GATES = ("input gate", "forget gate", "cell input", "output gate")
 
@@ -71,7 +71,7 @@ def rollout(subject):
                 for name, energy in energies.items()
             )
             + ".",
-            "What still moves, by step; less than 1e-12 is drawn as that.",
+            "Energy by step; values below 1e-12 are drawn as 1e-12.",
             wide=True,
         )
     )
@@ -105,9 +105,9 @@ def rollout(subject):
 
 
 def _random_decoders(subject):
-    """Future decoders as this run began, and with forget biases of 0.
+    """Untrained future decoders, with the run's forget bias and with 0.
 
-    Such as the authors' had at first, which let go at once.
+    The authors' forget bias was 0 at first; such decoders forget at once.
     """
     bias = subject.config.model.forget_bias
     name = f"random weights, as this run began, forget bias {bias:g}"
@@ -159,7 +159,7 @@ def _late(values):
 
 
 def features(subject):
-    """Weights from and to frames; of percepts the units' strongest clips."""
+    """Weights from and to frames; for percepts the units' strongest clips."""
     if not subject.pictures:
         return _strongest(subject)
     shape = subject.frame_shape
@@ -206,7 +206,7 @@ def _peepholes(subject):
             }
         ),
         "Histograms of the peephole weights of the three gates.",
-        "Peephole weights: what the gates see of the cell.",
+        "Peephole weights, from the cell to the gates.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Sequences unlike those that a model learned from (paper, 3.2)."""
+"""Sequences unlike those that a model was trained on (paper, 3.2)."""
 
 import numpy as np
 
@@ -11,12 +11,12 @@ from video_repr.report.page import Table
 from video_repr.report.page import Words
 from video_repr.report.page import figure
 
-# Of each kind: there are six.
+# Number of sequences of each of the six kinds.
 _CLIPS = 100
 
 
 def out_of_domain(subject):
-    """Sequences unlike those that the model learned from."""
+    """Sequences unlike those that the model was trained on."""
     if not subject.on_mnist or "future" not in subject.model.decoders:
         return None
     data, config = subject.data, subject.config
@@ -40,7 +40,7 @@ def out_of_domain(subject):
         if count != digits:
             cases[_digits(count)] = {"digits": count}
     for name, factor in (("half the speed", 0.5), ("twice the speed", 2.0)):
-        # A number, or a pair that speeds are drawn between.
+        # A number, or a pair of bounds for random speeds.
         speed = factor * np.asarray(config.data.speed)
         cases[name] = {"speed": tuple(speed) if speed.ndim else float(speed)}
     height, width = data.digits.test.shape[1:]
@@ -99,9 +99,9 @@ def out_of_domain(subject):
                 "mean training frame",
             ),
             tuple(rows),
-            f"{words[0].upper()}{words[1:]}, on {_CLIPS} sequences each. Kinds "
-            "differ in how much there is to be wrong about: compare with the "
-            "baselines of the row.",
+            f"{words[0].upper()}{words[1:]}, on {_CLIPS} sequences each. Some "
+            "kinds are harder than others: compare with the baselines in the "
+            "same row.",
         ),
         Words(f"Larger frames {told}"),
         *strips,
@@ -113,7 +113,7 @@ def _digits(count):
 
 
 def _shapes(height, width):
-    """Glyphs that are no digits: filled squares, and rings."""
+    """Glyphs other than digits: filled squares, and rings."""
     y, x = np.mgrid[:height, :width]
     radius = np.hypot(y - (height - 1) / 2, x - (width - 1) / 2)
     outer = 0.4 * min(height, width)

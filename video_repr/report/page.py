@@ -1,4 +1,4 @@
-"""What a page is made of, and the page: one file, without a network."""
+"""The parts of a page, and the page: one file that needs no network."""
 
 import base64
 import dataclasses
@@ -19,8 +19,8 @@ class Words:
     """A paragraph.
 
     Attributes:
-        text: of it.
-        failed: whether it stands where something is missing.
+        text: its text.
+        failed: whether it reports a failure.
     """
 
     text: str
@@ -32,10 +32,10 @@ class Table:
     """Numbers in rows.
 
     Attributes:
-        head: words above the columns.
-        rows: cells; the first of a row is its name.
-        caption: what they are, with units.
-        prose: whether the cells are words, which are wrapped.
+        head: titles of the columns.
+        rows: cells; the first cell of a row is its name.
+        caption: description of the numbers, with units.
+        prose: whether the cells are text to wrap.
     """
 
     head: tuple[str, ...]
@@ -49,10 +49,10 @@ class Picture:
     """A picture.
 
     Attributes:
-        png: its file.
-        alt: what it shows, for those who do not see it.
+        png: content of the PNG file.
+        alt: description, for those who cannot see it.
         caption: a line below it.
-        wide: whether it is too wide for a narrow window, and is moved then.
+        wide: whether it scrolls in a narrow window.
     """
 
     png: bytes
@@ -67,14 +67,14 @@ class Picture:
 
 @dataclasses.dataclass(frozen=True)
 class Animation:
-    """Frames that are played.
+    """An animation.
 
     Attributes:
-        sprite: PNG file of all frames, `columns` in a row.
+        sprite: content of a PNG file with all frames, `columns` in a row.
         size: (height, width) of a frame in pixels.
-        labels: a word about each frame.
-        columns: of the sprite.
-        alt: what it shows.
+        labels: a label for each frame.
+        columns: number of columns of the sprite.
+        alt: description.
         caption: a line below it.
     """
 
@@ -95,8 +95,8 @@ class Section:
     """A part of a page.
 
     Attributes:
-        title: above it.
-        blocks: what it consists of.
+        title: its title.
+        blocks: its paragraphs, tables, pictures and animations.
     """
 
     title: str
@@ -108,12 +108,12 @@ class Section:
 
 
 def missing(error):
-    """`Words` about what is not there."""
+    """`Words` about something that is missing."""
     return Words(f"Missing: {error}", failed=True)
 
 
 def check_page(path):
-    """Refuses a page that could not be written, before it is made.
+    """Checks that a page can be written, before it is made.
 
     Raises:
         InputError: naming the path.
@@ -134,14 +134,14 @@ def figure(figure, alt, caption, wide=False):
 
 
 def animation(rows, labels, alt, caption, gap=4):
-    """The `Animation` of clips, rows below each other.
+    """The `Animation` of clips, in rows.
 
     Args:
         rows: arrays of clips, uint8 or in [0, 1], `[clips, time, height,
-            width]` or with 3 channels, of one shape. The clips of a row stand
+            width]` or with 3 channels, of one shape. The clips of a row are
             side by side.
-        labels: a word about each frame.
-        alt: what it shows.
+        labels: a label for each frame.
+        alt: description.
         caption: a line below it.
         gap: pixels between clips.
     """
@@ -172,8 +172,8 @@ def write_page(path, title, about, sections):
 
     Args:
         path: file to write.
-        title: of the page.
-        about: a paragraph below it.
+        title: its title.
+        about: a paragraph below the title.
         sections: `Section`s, in order.
     """
     with extra("report"):

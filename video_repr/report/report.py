@@ -18,14 +18,14 @@ from video_repr.runs import Run
 
 
 def write_report(run, path=None):
-    """Writes a page about a run: one HTML file, without a network.
+    """Writes a page about a run: one HTML file that needs no network.
 
-    A section that does not apply is left out; one that fails says why in its
-    place, and to stderr.
+    It leaves out sections that do not apply. If a section fails, the reason is
+    in its place and on stderr.
 
     Args:
-        run: directory of a pretraining run, a finetuned or fused one, or of a
-            label curve.
+        run: directory of a pretraining, fine-tuned or fused run, or of a label
+            curve.
         path: file to write; `report.html` in the run when None.
 
     Returns:
@@ -35,7 +35,7 @@ def write_report(run, path=None):
         InputError: if the directory is none of these, or the file cannot be
             written.
     """
-    # The page is put together last.
+    # Checked now, as the page is made last.
     need("report", "jinja2", "matplotlib", "PIL")
     run = pathlib.Path(run)
     path = run / "report.html" if path is None else pathlib.Path(path)
@@ -56,11 +56,12 @@ def write_report(run, path=None):
 
 
 def sections(subject, makers):
-    """The sections of a subject that there are.
+    """The sections of a page, without those that do not apply.
 
     Args:
-        subject: what the makers are called with.
-        makers: dict from a title to a function that returns blocks, or None.
+        subject: argument for the makers.
+        makers: dict from a title to a function that returns blocks, or None if
+            the section does not apply.
     """
     found = []
     for title, make in makers.items():
@@ -69,7 +70,7 @@ def sections(subject, makers):
         except InputError as error:
             blocks = [missing(error)]
         except Exception as error:
-            # The rest of the page is worth having.
+            # The rest of the page is still useful.
             logging.getLogger(__name__).exception("%s", title)
             said = f"This section failed: {type(error).__name__}: {error}"
             blocks = [Words(said, failed=True)]

@@ -1,4 +1,4 @@
-"""What the state knows: maps of it, and what a line reads off it."""
+"""What the state knows: maps of states, and linear readouts."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ _MAP = "A map of {} by the first two principal components of their states, {}"
 
 
 def representation(subject):
-    """Maps of states; of Moving MNIST what linear readouts recover."""
+    """Maps of states; for Moving MNIST also linear readouts."""
     if subject.on_mnist:
         return _of_digits(subject)
     n = subject.model.input_frames
@@ -40,8 +40,8 @@ def representation(subject):
                     names=subject.data.labels,
                 ),
                 _MAP.format("test clips", "coloured by their classes."),
-                "The same states, coloured by the clips' classes, which the "
-                "model was not told.",
+                "The same states, coloured by the clips' classes, which were "
+                "not used in training.",
             )
         )
     return blocks
@@ -98,7 +98,7 @@ def _of_digits(subject):
         "digit": {"colors": test["digit"], "names": tuple(map(str, range(10)))},
     }
     if np.ptp(colours["speed, px/frame"]["colors"]) < 1e-3:
-        # All are as fast.
+        # All have the same speed.
         del colours["speed, px/frame"]
     if test["digit"] is None:
         del colours["digit"]

@@ -1,4 +1,4 @@
-"""What a pretraining run learned from, and how good it is."""
+"""Data, settings and metrics of a pretraining run."""
 
 import numpy as np
 
@@ -23,14 +23,14 @@ _PAPER = (
 
 
 def overview(subject):
-    """What was trained on what, by what, for how long."""
+    """Model, data, machine and duration."""
     lines, problems = subject.run.read_metrics()
     rows = []
     try:
         rows.append(("data", subject.data.introduce()))
         described = subject.data.describe()
     except InputError as error:
-        rows.append(("data", f"not there any more: {error}"))
+        rows.append(("data", f"no longer there: {error}"))
     else:
         rows.append(("test data", _in_words(described)))
     rows += made_rows(subject.run.made())
@@ -46,16 +46,16 @@ def overview(subject):
     try:
         epochs = subject.run.epochs(subject.run.best)
         rows.append(
-            ("looked at here", f"the best checkpoint, of epoch {epochs}")
+            ("this page shows", f"the best checkpoint, of epoch {epochs}")
         )
     except InputError as error:
-        rows.append(("looked at here", str(error)))
+        rows.append(("this page shows", str(error)))
     rows += [
         (f"config: {section}", _in_words(values))
         for section, values in subject.config.to_dict().items()
     ]
     return [
-        Table(("", ""), tuple(rows), "What was trained on what", True),
+        Table(("", ""), tuple(rows), "Data, machine and settings", True),
         *map(missing, problems),
     ]
 
@@ -99,7 +99,7 @@ def losses(subject):
 
 
 def metrics(subject):
-    """The test set's numbers beside baselines and the paper's."""
+    """Metrics of the test set, beside those of baselines and of the paper."""
     evaluation = read_evaluation(subject.run)
     of = evaluation["baselines_of"]
     scores = {
@@ -171,7 +171,7 @@ def read_evaluation(run):
     """The content of a run's evaluation.json.
 
     Raises:
-        InputError: if it is missing, broken, or has not what there should be.
+        InputError: if it is missing, broken, or incomplete.
     """
     found = read_json(run.evaluation_file, dict)
     wanted = {"baselines_of", "baselines", "data"}

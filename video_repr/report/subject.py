@@ -1,25 +1,24 @@
-"""A pretraining run and what is looked at, read once."""
+"""A pretraining run, with its model, data and predictions, read once."""
 
 import dataclasses
 import functools
 
 import numpy as np
 
-from video_repr import configs
-from video_repr.configs.data import data_of
+from video_repr.data.run_data import load_data
 from video_repr.training import build_model
 
-# Enough for errors of clips to spread, few enough to be quick.
+# Enough to have easy and hard clips, few enough to be quick.
 CLIPS = 200
 
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """A run, and what is looked at, read once.
+    """A run, with its model, data and predictions, read once.
 
     Attributes:
         run: a `runs.Run`.
-        config: its `configs.Config`, without which there is nothing to tell.
+        config: its `configs.Config`.
     """
 
     run: object
@@ -30,7 +29,7 @@ class Subject:
         """The subject of a `runs.Run`.
 
         Raises:
-            InputError: if it is none, or its config broken.
+            InputError: if it is not a run, or its config is broken.
         """
         return cls(run, run.config())
 
@@ -40,7 +39,7 @@ class Subject:
 
     @functools.cached_property
     def data(self):
-        data = data_of(self.config)
+        data = load_data(self.config)
         self.run.check_data(data)
         return data
 
@@ -50,7 +49,7 @@ class Subject:
 
     @functools.cached_property
     def predictions(self):
-        """What the model makes of the clips, by branch."""
+        """The model's outputs for the clips, by branch."""
         return {
             branch: np.clip(frames, 0, 1) if self.pictures else frames
             for branch, frames in self.model.predict(
@@ -60,7 +59,7 @@ class Subject:
 
     @functools.cached_property
     def frame_shape(self):
-        """Of the frames that the model was built for."""
+        """Shape of the frames that the model was built for."""
         return tuple(self.model.get_build_config()["input_shape"][2:])
 
     @property
@@ -71,17 +70,17 @@ class Subject:
 
     @property
     def metric(self):
-        """The metric that the model learned by."""
+        """The metric that corresponds to the model's loss."""
         logistic = self.config.model.output == "logistic"
         return "bce_sum_per_frame" if logistic else "half_sse_per_frame"
 
     @property
     def on_mnist(self):
-        return not isinstance(self.config.data, configs.DatasetConfig)
+        return self.config.data.kind == "moving_mnist"
 
     @property
     def like_the_papers(self):
-        """Whether its numbers can stand beside the paper's of Moving MNIST."""
+        """Whether its metrics are comparable with the paper's Moving MNIST."""
         model, data = self.config.model, self.config.data
         return (
             self.on_mnist
@@ -97,11 +96,11 @@ class Subject:
 
     @functools.cached_property
     def untrained(self):
-        """The model as the run began."""
+        """The model with its initial weights."""
         return self.untrained_with()
 
     def untrained_with(self, **options):
-        """The untrained model of other options of `configs.ModelConfig`."""
+        """The untrained model with other options of `configs.ModelConfig`."""
         config = self.config
         return build_model(
             dataclasses.replace(

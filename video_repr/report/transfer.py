@@ -10,17 +10,17 @@ from video_repr.transfer.config import SYSTEMS
 from video_repr.transfer.predictions import Predictions
 from video_repr.transfer.predictions import predictions_file
 
-# Strictest first: what it was chosen by says less of it.
+# Strictest first: accuracy on the split used for choices is optimistic.
 _SPLITS = ("test", "validation")
 
 
 def settings(run):
-    """What the run is."""
+    """The settings of the run."""
     config = read_json(run / "config.json", dict)
     made = run / "made.json"
     rows = made_rows(read_json(made, dict)) if made.is_file() else []
     rows += [(name, str(value)) for name, value in config.items()]
-    return [Table(("", ""), tuple(rows), "What was fitted on what", True)]
+    return [Table(("", ""), tuple(rows), "Settings and data", True)]
 
 
 def accuracies(run):
@@ -46,13 +46,13 @@ def accuracies(run):
 
 
 def confusion(run):
-    """Who is taken for whom."""
+    """Confusion matrices."""
     return [
         figure(
             visualization.confusion(found.confusion, found.classes),
             f"Confusion matrix of the {split} videos.",
-            f"{split}: rows are the videos' classes, columns what they are "
-            "taken for.",
+            f"{split}: rows are the videos' classes, columns their most "
+            "probable classes.",
         )
         for split, found in predictions(run).items()
     ]

@@ -1,1 +1,1 @@
-"""What an encoder is worth where labels are few."""
+"""Classifiers on encoders, with few labels."""

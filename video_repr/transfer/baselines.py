@@ -1,4 +1,4 @@
-"""Classifiers that do without an LSTM."""
+"""Classifiers without an LSTM."""
 
 import numpy as np
 
@@ -8,16 +8,16 @@ from video_repr.errors import extra
 def mean_percept_probe(train, test, *, inverse_penalty=1.0):
     """Accuracy of a linear classifier of a video's mean frame.
 
-    It is blind to the order of the frames.
+    It does not use the order of the frames.
 
     Args:
         train: labelled `Videos` to fit on.
-        test: `Videos` to be right about.
-        inverse_penalty: scikit-learn's C; frames are divided by the standard
-            deviation of all training values first.
+        test: held-out `Videos`.
+        inverse_penalty: scikit-learn's C; before the fit, frames are divided by
+            the standard deviation of all training values.
 
     Returns:
-        Share of videos whose class is found.
+        Share of videos that are classified correctly.
     """
     scale = _scale(train)
     probe = logistic_regression(inverse_penalty)
@@ -30,13 +30,13 @@ def single_frame(train, test, *, inverse_penalty=1.0, frames=5):
 
     Args:
         train: labelled `Videos` to fit on.
-        test: `Videos` to be right about.
+        test: held-out `Videos`.
         inverse_penalty: see `mean_percept_probe`.
         frames: frames of each video to learn from, evenly spaced.
 
     Returns:
-        Share of videos whose class is most probable on average over all of
-        their frames.
+        Share of videos whose own class has the highest mean probability over
+        all of their frames.
     """
     scale = _scale(train)
     chosen = [

@@ -1,4 +1,4 @@
-"""A table that is filled fit by fit, and goes on where it was stopped."""
+"""A table that is filled fit by fit, and that can be resumed."""
 
 import itertools
 import json
@@ -19,15 +19,15 @@ class Cells:
     """Accuracies by system, number of labels and seed, in a .jsonl file.
 
     Args:
-        file: the file; what it has is not fitted again.
+        file: the file; fits that it contains are not repeated.
     """
 
     def __init__(self, file):
         self._file = pathlib.Path(file)
         self.found = {}
         if self._file.exists():
-            # A line that was being written when the process was killed is
-            # no line.
+            # A process that was killed may have left a half-written line,
+            # which is ignored.
             for line in self._file.read_text().splitlines():
                 try:
                     cell = json.loads(line)
@@ -41,11 +41,11 @@ class Cells:
         """Fills the cells that are empty.
 
         Args:
-            systems: names of what is fitted.
+            systems: names of the systems to fit.
             per_class: the numbers of labels.
             seeds: number of seeds.
-            fit: function of a system, a number of labels and a seed that
-                returns the accuracy.
+            fit: function that takes a system, a number of labels and a seed,
+                and returns the accuracy.
         """
         for k, seed, system in itertools.product(
             per_class, range(seeds), systems
@@ -61,7 +61,7 @@ class Cells:
             self._write()
 
     def of(self, system, k, seeds):
-        """The accuracies of so many seeds."""
+        """The accuracies of seeds 0 to `seeds` - 1."""
         return np.array([self.found[system, k, seed] for seed in range(seeds)])
 
     def _write(self):
@@ -83,11 +83,11 @@ def spread(values):
 
 
 def paired_gain(values, others):
-    """What is gained, seed by seed.
+    """The paired gain over other accuracies.
 
     Args:
         values: accuracies, `[seeds]`.
-        others: those that they are compared with, of the same seeds.
+        others: accuracies to compare with, of the same seeds.
 
     Returns:
         A dict: "paired_gain", the mean of the differences, and "ci95", its
@@ -103,12 +103,13 @@ def paired_gain(values, others):
 
 
 def go_on(directory, about, names=()):
-    """Makes a directory for a table, or goes on with one.
+    """Makes a directory for a table, or checks that one can be resumed.
 
     Args:
         directory: the directory.
-        about: JSON-ready record of what the table is, for its config.json.
-        names: keys of it that may change: of what checksums in it are of.
+        about: JSON-ready description of the table, for its config.json.
+        names: keys of `about` that may change: paths of files whose checksums
+            are in it too.
 
     Raises:
         InputError: if it has another table, or something else.

@@ -1,10 +1,10 @@
-"""What each way of pretraining is worth: the paper's third table."""
+"""Compares ways of pretraining, as the paper's third table."""
 
 import csv
 import dataclasses
 import pathlib
 
-from video_repr.configs.data import data_of
+from video_repr.data.run_data import load_data
 from video_repr.errors import need
 from video_repr.files import whole_file
 from video_repr.files import write_json
@@ -18,7 +18,7 @@ from video_repr.transfer.finetune import accuracy
 from video_repr.transfer.finetune import random_weights
 from video_repr.transfer.label_curve import load_splits
 
-# The decoders of each: of the reversed input, and of the future.
+# The two decoders of each: of the reversed input, and of the future.
 DECODERS = {
     "none": ("none", "none"),
     "autoencoder": ("unconditioned", "none"),
@@ -33,42 +33,42 @@ DECODERS = {
 def compare_pretraining(curve, pretraining, directory, split="test"):
     """Pretrains with each kind of decoders, and fits classifiers.
 
-    All read the same windows of the videos, learn for the same number of
-    updates and are fitted on the same labels. A run that is killed goes on
-    where it was.
+    All read the same windows of the videos, train for the same number of
+    updates and are fitted on the same labels. If it is killed, a further call
+    resumes.
 
     comparison.json, comparison.csv   the table
-    cells.jsonl                       a line a fit
+    cells.jsonl                       a line for each fit
     NAME/                             the run directory of each pretraining
 
     Args:
         curve: a `LabelCurveConfig`: numbers of labels, seeds, how to fit.
-        pretraining: a `configs.DatasetRun`; its decoders are replaced.
+        pretraining: a `configs.Config`; its decoders are replaced.
         directory: directory to write.
-        split: the split to be right about.
+        split: the held-out split.
 
     Returns:
         A list of dicts, one for each of `DECODERS` and each number of labels:
         "pretraining", "k", "seeds", "mean" and "sd" of the accuracy, and the
-        `paired_gain` over "none"'s random weights.
+        `paired_gain` over the random weights of "none".
 
     Raises:
-        InputError: if the directory has something else, or what is given
-            does not fit together.
+        InputError: if the directory has something else, or the arguments do not
+            fit together.
     """
-    # Needed after hours of pretraining.
+    # Checked now, as they are needed after hours of pretraining.
     need("report", "matplotlib", "PIL", "tensorboard")
     need("transfer", "sklearn", "scipy")
     directory = pathlib.Path(directory)
     train, held_out = load_splits(curve, pretraining.data.path, split)
-    # Found too short now rather than when the settings are written.
-    data = data_of(pretraining)
+    # Checks the length of videos before the settings are written.
+    data = load_data(pretraining)
     data.train(pretraining.training.batch_size)
     data.validation()
     data.test()
     settings = pretraining.to_dict()
     about = {
-        # The dataset is known by its sum, and may have been moved.
+        # The dataset may have been moved: its checksum is compared.
         "dataset": settings["data"].pop("path"),
         "pretraining": settings,
         "split": split,
@@ -116,14 +116,14 @@ def compare_pretraining(curve, pretraining, directory, split="test"):
 
 
 def _pretrained(pretraining, name, directory):
-    """The encoder of one way of pretraining, trained if it is not yet."""
+    """The encoder of one way of pretraining; trains it if necessary."""
     reconstruction, future = DECODERS[name]
     model = pretraining.model
     config = dataclasses.replace(
         pretraining,
         data=dataclasses.replace(
-            # An autoencoder needs no frames behind its input, and would see
-            # more of each video.
+            # An autoencoder needs no frames after its input, and would
+            # otherwise see more of each video.
             pretraining.data,
             window=model.input_frames + model.future_frames,
         ),

@@ -1,12 +1,12 @@
-"""What a classifier and a curve over labels depend on."""
+"""Settings of a classifier and of a label curve."""
 
 import dataclasses
-import math
 from typing import Literal
 
 from video_repr.errors import InputError
+from video_repr.ranges import check_ranges
 
-# The keys of a row, and what they are called in figures.
+# The keys of a row, and their names in figures.
 SYSTEMS = {
     "pretrained": "LSTM, pretrained",
     "random": "LSTM, random",
@@ -25,19 +25,20 @@ class FinetuneConfig:
         stride: frames from the start of a block to that of the next.
         updates: number of updates.
         batch_size: blocks in an update.
-        learning_rate: of Adam; falls linearly to 0.
+        learning_rate: initial learning rate of Adam; falls linearly to 0.
         encoder_rate: factor of the learning rate for the encoder's weights; 0
-            freezes them: a linear probe.
-        layer_decay: factor of an encoder layer's rate to that of the layer
-            above it.
-        dropout: of non-recurrent connections: between the encoder's layers,
-            and of what the softmax reads (paper, section 3.4).
+            freezes them, which makes a linear probe.
+        layer_decay: ratio of the learning rate of an encoder layer to that of
+            the layer above it.
+        dropout: dropout of non-recurrent connections: between the encoder's
+            layers, and of the softmax's input (paper, section 3.4).
         input_dropout: share of the values of frames that is dropped.
-        recurrent_dropout: share of the recurrent weights that is.
-        label_smoothing: share of the truth that is spread over all classes.
-        probe: scikit-learn's C of a logistic regression of the encoder's
-            outputs, averaged over a block, that the softmax starts from; None
-            starts it at zero.
+        recurrent_dropout: share of the recurrent weights that is dropped.
+        label_smoothing: share of the probability of the true class that is
+            spread over all classes.
+        probe: scikit-learn's C of the logistic regression that initialises the
+            softmax; it is fitted on the encoder's outputs, averaged over a
+            block. None starts the softmax at zero.
     """
 
     block: int = 16
@@ -54,30 +55,21 @@ class FinetuneConfig:
     probe: float | None = 10.0
 
     def __post_init__(self):
-        for name in ("block", "stride", "batch_size"):
-            if getattr(self, name) < 1:
-                raise InputError(
-                    f"Expected {name} of at least 1. Received: "
-                    f"{getattr(self, name)}"
-                )
-        for name in ("learning_rate", "probe"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InputError(f"Expected {name} above 0. Received: {value}")
-        for name, below in (
-            ("updates", math.inf),
-            ("encoder_rate", math.inf),
-            ("layer_decay", math.inf),
-            ("dropout", 1),
-            ("input_dropout", 1),
-            ("recurrent_dropout", 1),
-            ("label_smoothing", 1),
-        ):
-            if not 0 <= getattr(self, name) < below:
-                raise InputError(
-                    f"Expected {name} of at least 0 and below {below}. "
-                    f"Received: {getattr(self, name)}"
-                )
+        check_ranges(
+            self,
+            block="[1, inf)",
+            stride="[1, inf)",
+            batch_size="[1, inf)",
+            learning_rate="(0, inf)",
+            probe="(0, inf)",
+            updates="[0, inf)",
+            encoder_rate="[0, inf)",
+            layer_decay="[0, inf)",
+            dropout="[0, 1)",
+            input_dropout="[0, 1)",
+            recurrent_dropout="[0, 1)",
+            label_smoothing="[0, 1)",
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,11 +94,7 @@ class LabelCurveConfig:
                 "Expected at least 2 seeds, for an interval. Received: "
                 f"{self.seeds}"
             )
-        if not self.inverse_penalty > 0:
-            raise InputError(
-                "Expected an inverse_penalty above 0. Received: "
-                f"{self.inverse_penalty}"
-            )
+        check_ranges(self, inverse_penalty="(0, inf)")
         if not self.per_class or any(
             k != "all" and k < 1 for k in self.per_class
         ):

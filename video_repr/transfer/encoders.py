@@ -1,13 +1,13 @@
-"""Encoders from where training and exporting leave them."""
+"""Loads encoders from runs, exports and files."""
 
 import hashlib
 import pathlib
 
 import numpy as np
 
-from video_repr import artefact
 from video_repr import presets
 from video_repr.errors import InputError
+from video_repr.export import layout
 from video_repr.files import read_json
 from video_repr.files import restore
 from video_repr.models import Encoder
@@ -27,13 +27,13 @@ def load_encoder(path):
         InputError: if there is none, or it is broken.
     """
     path = pathlib.Path(path)
-    restore(path, artefact.EXPORT)
+    restore(path, layout.EXPORT)
     if not path.exists():
         raise InputError(
             "Expected a run, an export or an encoder's .keras file. Received: "
             f"{str(path)!r}, which does not exist"
         )
-    if artefact.is_export(path):
+    if layout.is_export(path):
         return Encoder.from_preset(path)
     if path.is_dir():
         return Run(path).model().encoder
@@ -49,10 +49,10 @@ def weights_sum(encoder):
 
 
 def check_fits(encoder, videos):
-    """Refuses an encoder of other frames than the videos'.
+    """Checks that an encoder and videos have the same frame size.
 
     Raises:
-        InputError: naming both.
+        InputError: naming both sizes, if they differ.
     """
     if encoder.features != videos.features:
         raise InputError(
@@ -62,33 +62,33 @@ def check_fits(encoder, videos):
 
 
 def check_unseen(path, videos, split):
-    """Refuses an encoder whose pretraining has seen videos.
+    """Checks that an encoder was not pretrained on held-out videos.
 
-    The content of a video decides. Where it is not known of both, as of runs
-    of before 0.2, names do; those of files are the same with and without their
-    suffix and the folders that they lie in. Says so where it is not known what
-    the encoder has seen.
+    It compares the content of videos. If that is not known of both, as for runs
+    made before 0.2, it compares names, without suffixes and with or without the
+    folders. If the pretraining videos are unknown, it prints a warning.
 
     Args:
         path: as for `load_encoder`.
-        videos: `Videos` that are to be held out.
-        split: theirs, "validation" or "test".
+        videos: held-out `Videos`.
+        split: their split, "validation" or "test".
 
     Raises:
-        InputError: naming one of them.
+        InputError: naming one of the videos, if there are any.
     """
     path = pathlib.Path(path)
     directory = path if path.is_dir() else path.parent
-    told = directory / "videos.json"
-    if not told.exists():
+    file = directory / "videos.json"
+    if not file.exists():
         print(
-            f"{path} does not say which videos it was pretrained on: not "
-            "checked for those that are held out.",
+            f"{path} does not say which videos it was pretrained on, so it was "
+            "not checked for held-out videos.",
             flush=True,
         )
         return
-    learned_from = read_json(told, dict)
-    # Validation chooses the checkpoint: before the test it has been seen.
+    learned_from = read_json(file, dict)
+    # Validation videos have chosen the checkpoint, so for the test they count
+    # as seen.
     seen = [
         (name, of[name] if isinstance(of, dict) else None)
         for name_of_split, of in learned_from.items()
@@ -132,7 +132,7 @@ def check_unseen(path, videos, split):
 
 
 def _named_like(parts, by_name):
-    """The contents of seen videos whose name ends like one, or it like them."""
+    """The contents of seen videos whose name is the end of one, or reverse."""
     found = [content for _, content in by_name.get(parts, ())]
     for i in range(1, len(parts)):
         found += [
@@ -144,7 +144,7 @@ def _named_like(parts, by_name):
 
 
 def _are_other(content, other):
-    """Whether two contents are known to differ: sums of the same kind do."""
+    """Whether two contents differ, by checksums of the same kind."""
     if content is None or other is None:
         return False
     return content != other and content.split()[0] == other.split()[0]

@@ -27,18 +27,18 @@ _AT_ONCE = 64
 
 
 class Finetuner:
-    """Fits one classifier again and again, compiled once.
+    """Fits a classifier several times; it is compiled once.
 
     Args:
-        encoder: a built `Encoder`; its weights are what every fit starts
-            from, unless it is given others.
+        encoder: a built `Encoder`; every fit starts from its weights, unless
+            others are given.
         classes: number of classes.
         config: a `FinetuneConfig`.
     """
 
     def __init__(self, encoder, classes, config):
         self.config = config
-        # A copy: the fits leave the encoder that was given as it is.
+        # A copy: the fits do not change the given encoder.
         again = type(encoder).from_config(
             {
                 **encoder.get_config(),
@@ -81,9 +81,9 @@ class Finetuner:
 
         Args:
             videos: labelled `Videos`.
-            seed: of the order of the blocks, and of dropout.
-            encoder_weights: what the encoder starts from instead.
-            verbose: of the progress, as for `keras.Model.fit`.
+            seed: random seed of the order of the blocks, and of dropout.
+            encoder_weights: weights that the encoder starts from instead.
+            verbose: as for `keras.Model.fit`.
 
         Returns:
             The fitted `ActionClassifier`, to be used before the next fit.
@@ -95,7 +95,7 @@ class Finetuner:
         for variable in model.optimizer.variables:
             variable.assign(keras.ops.zeros_like(variable))
         for number, variable in enumerate(model.variables):
-            # The encoder may have dropout of its own.
+            # The encoder may have its own dropout.
             if variable.path.endswith("seed_generator_state"):
                 variable.assign([seed, number])
         blocks = videos.blocks(config.block, config.stride)
@@ -113,7 +113,7 @@ class Finetuner:
         for step in range(config.updates):
             rows = order[step * config.batch_size :][: config.batch_size]
             clips, labels = videos.cut([blocks[i] for i in rows], config.block)
-            # Both are means since they were reset.
+            # Both are means since the last reset.
             model.reset_metrics()
             loss, accuracy = model.train_on_batch(clips, labels)
             if not np.isfinite(loss):
@@ -136,13 +136,13 @@ class Finetuner:
             outputs.append(keras.ops.mean(sequence, axis=1))
             labels.append(of)
         outputs, labels = np.concatenate(outputs), np.concatenate(labels)
-        # An encoder of zeros says nothing.
+        # The outputs of the encoder may all be zero.
         scale = outputs.std() or 1.0
         probe = logistic_regression(self.config.probe)
         probe.fit(outputs / scale, labels)
         kernel, bias = probe.coef_ / scale, probe.intercept_
         if len(probe.classes_) == 2:
-            # scikit-learn has the difference of the two.
+            # For two classes scikit-learn has only their difference.
             kernel = np.concatenate([-kernel, kernel]) / 2
             bias = np.concatenate([-bias, bias]) / 2
         self.model.readout.kernel.assign(kernel.T)
@@ -150,12 +150,12 @@ class Finetuner:
 
 
 def accuracy(model, videos):
-    """Share of videos whose most probable class is theirs."""
+    """Share of videos that a classifier assigns to their own class."""
     return Predictions.of(model, videos).accuracy
 
 
 def random_weights(encoder, seed):
-    """Weights of an encoder like another that has learned nothing."""
+    """Random weights for an encoder like the given one."""
     keras.utils.set_random_seed(seed)
     again = type(encoder).from_config(encoder.get_config())
     again.build((None, None, encoder.features))
@@ -174,29 +174,29 @@ def finetune(
     test=True,
     verbose=0,
 ):
-    """Fits one classifier into a directory.
+    """Fits a classifier and writes it into a directory.
 
-    classifier.keras is what was fitted, by `keras.models.load_model`; the
-    other files are those of `predictions.write_outcome`.
+    Load classifier.keras with `keras.models.load_model`; the other files are
+    those of `predictions.write_outcome`.
 
     Args:
         config: a `FinetuneConfig`.
         encoder: path, see `encoders.load_encoder`.
         dataset: path of a dataset directory with labels.
         directory: directory to write; it appears when it is complete.
-        per_class: number of labelled videos of each class to learn from, or
+        per_class: number of labelled videos of each class to train on, or
             "all".
-        seed: what they are drawn from, and what the fit depends on.
+        seed: random seed of the choice of these videos and of the fit.
         random: whether to start from random weights instead of the encoder's.
-        test: whether to read the test split too: better not while settings
-            are chosen.
-        verbose: of the progress, as for `keras.Model.fit`.
+        test: whether to evaluate on the test split too; use False while you
+            choose settings.
+        verbose: as for `keras.Model.fit`.
 
     Returns:
         `Predictions` by split.
 
     Raises:
-        InputError: if the directory exists, or what is given does not fit
+        InputError: if the directory exists, or the arguments do not fit
             together.
         DivergedError: if the loss becomes NaN or infinite.
     """
@@ -210,7 +210,7 @@ def finetune(
         raise InputError(
             f"Expected a seed from 0 to 2**32 - 1. Received: {seed}"
         )
-    # Needed for the figures and the numbers, after the fit.
+    # Checked now, as figures and metrics need them after the fit.
     need("report", "matplotlib")
     need("transfer", "sklearn")
     videos = load_videos(dataset)
@@ -221,7 +221,7 @@ def finetune(
     ]
     if not held_out:
         raise InputError(
-            f"Expected a split to be right about in {dataset}. Received: only "
+            f"Expected a held-out split in {dataset}. Received: only "
             f"{', '.join(videos)}"
         )
     pretrained = load_encoder(encoder)

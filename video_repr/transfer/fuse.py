@@ -1,4 +1,4 @@
-"""One prediction of several runs: two streams, or any number of models."""
+"""Fuses the predictions of several runs, such as two streams."""
 
 import dataclasses
 
@@ -15,9 +15,9 @@ from video_repr.transfer.predictions import write_outcome
 def fusion_weights(predictions, iterations=1000):
     """Weights of several classifiers, from videos whose class is known.
 
-    The weights of the mixture that gives the videos' own classes the largest
-    likelihood, by expectation maximisation. The likelihood is concave in the
-    weights: there is no other maximum.
+    They maximise the likelihood of the videos' own classes under the mixture,
+    by expectation maximisation. The log-likelihood is concave in the weights,
+    so this is the global maximum.
 
     Args:
         predictions: `Predictions` of the same videos.
@@ -30,7 +30,7 @@ def fusion_weights(predictions, iterations=1000):
     own = np.stack(
         [p.probabilities[np.arange(len(labels)), labels] for p in predictions]
     )
-    # A class that all think impossible teaches nothing.
+    # A video whose class has probability 0 everywhere has no effect.
     own = np.maximum(own, 1e-12)
     weights = np.full(len(own), 1 / len(own))
     for _ in range(iterations):
@@ -47,8 +47,8 @@ def fuse(runs, directory):
         directory: directory to write, see `predictions.write_outcome`.
 
     Returns:
-        `(weights, predictions)`: a weight a run, and the fused `Predictions`
-        by split.
+        `(weights, predictions)`: a weight for each run, and the fused
+        `Predictions` by split.
 
     Raises:
         InputError: if the runs are of other videos or classes, or one has no
@@ -126,10 +126,10 @@ def fuse(runs, directory):
 
 
 def _known_by(one, other):
-    """What the videos of two `Predictions` are known by, two sequences.
+    """Identifiers of the videos of two `Predictions`, two sequences.
 
-    The content of their films, which may have been renamed or have namesakes;
-    their names where it is not known of all.
+    They are the contents of the films, as names can change or repeat; if the
+    content of any is unknown, they are the names.
     """
     if one.films and other.films:
         return one.films, other.films
@@ -148,11 +148,11 @@ def average_splits(runs):
             split of a dataset.
 
     Returns:
-        `(accuracies, mean)`: a number a run, and their mean.
+        `(accuracies, mean)`: the accuracy of each run, and their mean.
 
     Raises:
-        InputError: for less than two, or if two have the same test videos or
-            other classes.
+        InputError: for less than two runs, or if two have the same test videos
+            or different classes.
     """
     if len(runs) < 2:
         raise InputError(

@@ -1,4 +1,4 @@
-"""How much pretraining is worth, by the number of labels (section 3.4)."""
+"""How much pretraining helps, by the number of labels (section 3.4)."""
 
 import csv
 import dataclasses
@@ -32,11 +32,11 @@ from video_repr.transfer.videos import load_videos
 
 
 def load_splits(curve, dataset, split):
-    """The training videos of a dataset, and those to be right about.
+    """The training videos of a dataset, and the held-out ones.
 
     Raises:
-        InputError: if they cannot be had, or a class has fewer training
-            videos than labels are to be drawn.
+        InputError: if they cannot be read, or a class has fewer training videos
+            than the labels to draw.
     """
     videos = load_videos(dataset)
     if split not in videos:
@@ -45,26 +45,26 @@ def load_splits(curve, dataset, split):
             f"{dataset}. Received: {split!r}"
         )
     for k in curve.per_class:
-        # Refused now rather than after an hour.
+        # Checked now rather than after an hour.
         videos["train"].few(k, 0)
     for name in ("train", split):
-        told = videos[name].introduce(
+        summary = videos[name].introduce(
             curve.finetune.block, curve.finetune.stride
         )
-        print(f"{name}: {told}", flush=True)
+        print(f"{name}: {summary}", flush=True)
     return videos["train"], videos[split]
 
 
 def fit_cells(curve, train, test, encoder, file):
-    """Fits what is not fitted yet.
+    """Makes the fits that are missing.
 
     Args:
         curve: a `LabelCurveConfig`.
         train: `Videos` to draw labels from.
-        test: `Videos` to be right about.
+        test: held-out `Videos`.
         encoder: the pretrained `Encoder`.
-        file: .jsonl file of the accuracies; a line is added to it for
-            each fit, and what is there is not fitted again.
+        file: .jsonl file of the accuracies; each fit adds a line, and fits in
+            it are not repeated.
 
     Returns:
         The rows, see `rows`.
@@ -74,7 +74,7 @@ def fit_cells(curve, train, test, encoder, file):
     shuffled_test = _shuffled(test, block, stride)
     classes = len(train.classes)
     finetuner = Finetuner(encoder, classes, curve.finetune)
-    # Their blocks do not overlap: each is shuffled by itcurve.
+    # Blocks do not overlap, so that each can be shuffled separately.
     of_shuffled = Finetuner(
         encoder, classes, dataclasses.replace(curve.finetune, stride=block)
     )
@@ -102,7 +102,7 @@ def fit_cells(curve, train, test, encoder, file):
 
 
 def rows(cells, per_class, seeds):
-    """Means, spreads, and what pretraining gains.
+    """Means, standard deviations, and the gain from pretraining.
 
     Args:
         cells: the `Cells` of all systems.
@@ -112,9 +112,9 @@ def rows(cells, per_class, seeds):
     Returns:
         A dict for each k: "k", "seeds", each system's `spread`, the
         `paired_gain` of the pretrained LSTM over the random one and, under
-        "over_mean_percept_probe", its `paired_gain` over that. The intervals
-        are over label subsets, for one pretraining; where k is "all" there is
-        one subset, and they are over fits alone.
+        "over_mean_percept_probe", its `paired_gain` over that probe. The
+        intervals are over label subsets, for one pretraining. For k "all" there
+        is only one subset, and they are over fits alone.
     """
     return [
         {
@@ -134,25 +134,26 @@ def rows(cells, per_class, seeds):
 
 
 def run_label_curve(curve, encoder, dataset, directory, split="test"):
-    """Makes the label curve of an encoder, or goes on with it.
+    """Makes the label curve of an encoder, or resumes it.
 
-    Writes label_curve.json, .csv and .png, and cells.jsonl, a line a fit.
+    Writes label_curve.json, .csv and .png, and cells.jsonl, a line for each
+    fit.
 
     Args:
         curve: a `LabelCurveConfig`.
         encoder: path, see `encoders.load_encoder`.
         dataset: path of a dataset directory with labels.
         directory: directory to write.
-        split: the split to be right about.
+        split: the held-out split.
 
     Returns:
         The rows.
 
     Raises:
-        InputError: if the directory has something else, or what is given
-            does not fit together.
+        InputError: if the directory has something else, or the arguments do not
+            fit together.
     """
-    # Needed for the intervals and the figure, after hours of fitting.
+    # Checked now, as intervals and figure need them after hours of fitting.
     need("report", "matplotlib")
     need("transfer", "sklearn", "scipy")
     directory = pathlib.Path(directory)
@@ -164,7 +165,7 @@ def run_label_curve(curve, encoder, dataset, directory, split="test"):
     }
     train, held_out = load_splits(curve, dataset, split)
     pretrained = load_encoder(encoder)
-    # These decide, and not the names.
+    # These are compared, not the paths.
     about["sha256"] = {
         "encoder": weights_sum(pretrained),
         "dataset": ClipDataset(dataset).fingerprint,

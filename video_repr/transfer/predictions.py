@@ -1,4 +1,4 @@
-"""What a classifier says of videos, in files, and how right it is."""
+"""A classifier's predictions for videos, in files, and their accuracy."""
 
 import csv
 import dataclasses
@@ -27,7 +27,7 @@ class Predictions:
         labels: class index of each, `[videos]`.
         classes: names of the classes.
         probabilities: `[videos, classes]`.
-        contents: what is known of the videos' content, by their names; see
+        contents: checksums of the videos' content, by their names; see
             `data.ClipDataset.contents`.
     """
 
@@ -39,7 +39,7 @@ class Predictions:
 
     @classmethod
     def of(cls, model, videos):
-        """What an `ActionClassifier` says of `Videos`."""
+        """The predictions of an `ActionClassifier` for `Videos`."""
         return cls(
             videos.ids,
             videos.labels,
@@ -50,10 +50,10 @@ class Predictions:
 
     @property
     def films(self):
-        """The content of each video's film; None if one is not known.
+        """The checksum of each video's film; None if any is unknown.
 
-        Values of frames are no content to tell videos by: those of one film
-        are others in another stream.
+        Checksums of values are not used, as they differ between the streams of
+        one film.
         """
         found = [self.contents.get(name) or "" for name in self.ids]
         return found if all(c.startswith("file ") for c in found) else None
@@ -65,12 +65,12 @@ class Predictions:
 
     @property
     def accuracy(self):
-        """Share of videos whose most probable class is theirs."""
+        """Share of videos whose most probable class is right."""
         return float((self.found == self.labels).mean())
 
     @property
     def confusion(self):
-        """Number of videos by class and by most probable class."""
+        """Number of videos by own class and by most probable class."""
         with extra("transfer"):
             from sklearn.metrics import confusion_matrix
         return confusion_matrix(
@@ -92,10 +92,10 @@ class Predictions:
         ]
 
     def summary(self):
-        """How right it is, as a JSON-ready dict.
+        """Accuracy and errors, as a JSON-ready dict.
 
-        "video_accuracy", the accuracy and the number of videos by class
-        (None for a class without), their mean over classes, the confusion
+        It has "video_accuracy", the accuracy and the number of videos by class
+        (None for a class without videos), the mean over classes, the confusion
         matrix (rows are the videos' own classes) and the hardest videos.
         """
         counts = self.confusion
@@ -119,7 +119,7 @@ class Predictions:
         }
 
     def take(self, indices):
-        """What is said of the videos of some indices, in their order."""
+        """The predictions for the videos of some indices, in their order."""
         return dataclasses.replace(
             self,
             ids=tuple(self.ids[i] for i in indices),
@@ -128,7 +128,7 @@ class Predictions:
         )
 
     def write(self, path):
-        """Writes a CSV file: a line a video, a column a class."""
+        """Writes a CSV file: a line for each video, a column for each class."""
         with whole_file(path) as partial, partial.open("w", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["video", "label", *self.classes])
@@ -141,7 +141,7 @@ class Predictions:
 
     @classmethod
     def read(cls, path):
-        """What `write` wrote, and what lies beside it of the contents.
+        """Reads the file of `write`, and the contents.json beside it.
 
         Raises:
             InputError: if it is missing or malformed.
@@ -156,7 +156,7 @@ class Predictions:
                 np.array([classes.index(label) for label in labels]),
                 tuple(classes),
                 np.array(columns, float).T.reshape(len(ids), len(classes)),
-                # Before 0.2 there was none.
+                # Before 0.2 there was no such file.
                 read_json(contents, dict) if contents.exists() else {},
             )
         except (OSError, ValueError, csv.Error) as error:
@@ -167,23 +167,23 @@ class Predictions:
 
 
 def predictions_file(directory, split):
-    """Where a run directory has its predictions of a split."""
+    """Path of a run's predictions for a split."""
     return pathlib.Path(directory) / f"predictions-{split}.csv"
 
 
 def write_outcome(directory, about, predictions):
-    """Writes what a classifier says into a directory.
+    """Writes a classifier's predictions into a directory.
 
-    config.json            what it is
-    made.json              on which machine, by which versions, when
-    predictions-SPLIT.csv  probabilities of every video
-    contents.json          what is known of the videos' content, by name
+    config.json            settings
+    made.json              machine, versions and time
+    predictions-SPLIT.csv  probabilities for every video
+    contents.json          checksums of the videos' content, by name
     evaluation.json        `Predictions.summary` of each split
     figures/confusion-SPLIT.png
 
     Args:
         directory: an existing directory.
-        about: JSON-ready record of what made the predictions.
+        about: JSON-ready settings that made the predictions, for config.json.
         predictions: `Predictions` by split.
     """
     directory = pathlib.Path(directory)

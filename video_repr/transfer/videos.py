@@ -1,4 +1,4 @@
-"""Labelled videos, and subsets of few labels that are drawn from them."""
+"""Labelled videos, and random subsets with few labels."""
 
 import dataclasses
 
@@ -7,10 +7,10 @@ import tensorflow as tf
 
 from video_repr.data import ClipDataset
 from video_repr.data.action_lists import check_groups
+from video_repr.data.clips import block_starts
+from video_repr.data.clips import hold
 from video_repr.data.draw import rng_of
 from video_repr.errors import InputError
-from video_repr.models.classifier import block_starts
-from video_repr.models.classifier import hold
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,10 +20,10 @@ class Videos:
     Attributes:
         frames: an array `[time, features]` for each video.
         labels: class index of each video, int64.
-        groups: what each is cut from.
+        groups: group of each video.
         ids: names.
         classes: names of the classes.
-        contents: what is known of their content, by their names; see
+        contents: checksums of their content, by their names; see
             `data.ClipDataset.contents`.
     """
 
@@ -53,13 +53,13 @@ class Videos:
         )
 
     def few(self, per_class, seed):
-        """A subset of so many videos a class, drawn by the seed.
+        """A random subset with `per_class` videos of each class.
 
-        Subsets of one seed are nested: the smaller is in the larger.
+        Subsets of one seed are nested: a larger one contains the smaller ones.
 
         Args:
-            per_class: videos of each class, or "all" there are.
-            seed: what the subset is drawn from.
+            per_class: videos of each class, or "all".
+            seed: random seed of the subset.
 
         Returns:
             `Videos`.
@@ -86,7 +86,7 @@ class Videos:
         return self.take(drawn)
 
     def blocks(self, length, stride):
-        """Where the blocks of all videos are, `[(video, first frame), ...]`.
+        """The blocks of all videos, `[(video, first frame), ...]`.
 
         A video that is shorter than a block has one.
         """
@@ -97,7 +97,7 @@ class Videos:
         ]
 
     def introduce(self, length, stride):
-        """How many they are, and what no block has, in words."""
+        """Numbers of videos, blocks and unused frames, in words."""
         blocks = self.blocks(length, stride)
         frames = sum(map(len, self.frames))
         read = {
@@ -117,9 +117,9 @@ class Videos:
         """Blocks as arrays.
 
         Args:
-            blocks: some of those that `blocks` finds.
+            blocks: some of the result of `blocks`.
             length: frames of a block; the last frame of a shorter video is
-                held until it is one.
+                repeated.
 
         Returns:
             `(clips, labels)`: `[blocks, length, features]` and `[blocks]`.
@@ -134,9 +134,9 @@ class Videos:
 def load_videos(dataset):
     """The videos of a dataset's splits.
 
-    Records of one video, in the order of their time, are one video. All
-    are held in memory as float32, 16 kB for a frame of 4096 values; pixels
-    are scaled to [0, 1].
+    The records of a video are joined in the order of time. All videos are held
+    in memory as float32, 16 kB for a frame of 4096 values; pixels are scaled to
+    [0, 1].
 
     Args:
         dataset: path of a dataset directory with labels.
@@ -145,8 +145,8 @@ def load_videos(dataset):
         A dict of `Videos` by split.
 
     Raises:
-        InputError: if it has no labels, less than 2 classes, a class has no
-            video to train on, several crops of a video, or a group in several
+        InputError: if it has no labels, less than 2 classes, a class without a
+            training video, several crops of a video, or a group in several
             splits.
     """
     dataset = ClipDataset(dataset)
@@ -163,8 +163,8 @@ def load_videos(dataset):
     if lost:
         print(
             f"{dataset.path}: {lost:,} of "
-            f"{len(dataset.info['sources']):,} videos gave no clip and are in "
-            "no number; failures.jsonl says why.",
+            f"{len(dataset.info['sources']):,} videos gave no clip and are not "
+            "counted; failures.jsonl says why.",
             flush=True,
         )
     try:
@@ -195,7 +195,7 @@ def _videos(dataset, split):
     frames, labels, groups = [], [], []
     unit = 255 if dataset.features.is_image else 1
     for name in ids:
-        # Taken out: all are held once.
+        # Popped, so that memory holds each video once.
         parts = sorted(records.pop(name), key=lambda e: (e["start"], e["id"]))
         if len({part["start"] for part in parts}) < len(parts):
             raise InputError(
@@ -225,13 +225,13 @@ class _Member:
 
 
 def check_splits(splits):
-    """Refuses splits that share a group, or a video under whatever names.
+    """Checks that splits share no group, and no video under any name.
 
     Args:
         splits: a dict of `Videos` by split.
 
     Raises:
-        InputError: naming the group or the videos.
+        InputError: naming the group or the videos, if they do.
     """
     check_groups(
         _Member(group, split)

@@ -1,4 +1,4 @@
-"""Pictures of what a model sees and predicts."""
+"""Figures of a model's inputs, predictions, gates and weights."""
 
 from video_repr.visualization.animation import input_and_future
 from video_repr.visualization.animation import write_gif

@@ -12,11 +12,11 @@ def write_gif(path, panels, times=None, milliseconds=150, zoom=3):
         path: file to write.
         panels: dict from a row's label to its clips: frames in [0, 1] or
             uint8, `[clips, time, height, width]` or `[clips, time, height,
-            width, 3]`. All rows have equal shapes; the clips of a row stand
-            side by side.
-        times: a word about each frame, shown beside the labels; numbers when
-            None.
-        milliseconds: time that a frame is shown.
+            width, 3]`. All rows have equal shapes; the clips of a row are side
+            by side.
+        times: a label for each frame, shown beside the rows' labels; numbers
+            when None.
+        milliseconds: duration of a frame.
         zoom: whole number by which frames are enlarged.
     """
     with extra("report"):
@@ -55,7 +55,7 @@ def write_gif(path, panels, times=None, milliseconds=150, zoom=3):
 
 
 def input_and_future(input_frames, future_frames):
-    """What `write_gif` says about frames of which the first are the input."""
+    """Labels for `write_gif`, for input frames followed by future frames."""
     end = input_frames + future_frames
     return [
         f"frame {t}, {'input' if t <= input_frames else 'future'}"

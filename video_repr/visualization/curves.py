@@ -1,4 +1,4 @@
-"""Errors over time, accuracy over labels, and who is taken for whom."""
+"""Figures of errors over time, accuracy over labels, and confusions."""
 
 import numpy as np
 
@@ -45,9 +45,9 @@ def curves_over(curves, x, y, log=False):
 
     Args:
         curves: dict from a label to pairs of numbers.
-        x: what the first of a pair is.
-        y: what the second is.
-        log: whether its axis is logarithmic.
+        x: label of the horizontal axis, for the first number of a pair.
+        y: label of the vertical axis, for the second.
+        log: whether the vertical axis is logarithmic.
 
     Returns:
         A `matplotlib.figure.Figure`.
@@ -107,7 +107,7 @@ def label_curve(rows, systems):
 
     Args:
         rows: as `transfer.label_curve.rows` returns them.
-        systems: dict from a system's key in the rows to its name.
+        systems: dict from a system's key in the rows to its label.
 
     Returns:
         A `matplotlib.figure.Figure`; bars are standard deviations over the
@@ -120,7 +120,7 @@ def label_curve(rows, systems):
     places = range(len(rows))
     for number, (key, name) in enumerate(systems.items()):
         axis.errorbar(
-            # Beside each other, or the bars would hide each other.
+            # Shifted, so that the bars do not hide each other.
             [
                 place + 0.05 * (number - (len(systems) - 1) / 2)
                 for place in places
@@ -145,8 +145,8 @@ def confusion(counts, classes, title=None):
     """A figure of a confusion matrix.
 
     Args:
-        counts: number of videos by class and by what was found, `[classes,
-            classes]`.
+        counts: number of videos by own class and by most probable class,
+            `[classes, classes]`.
         classes: names of the classes.
         title: a line above it.
 
@@ -167,7 +167,7 @@ def confusion(counts, classes, title=None):
     axis.set_yticks(range(size), classes, fontsize=7)
     axis.set_xlabel("most probable class")
     axis.set_ylabel("class of the video")
-    # More would be too small to read.
+    # Numbers of more classes would be too small to read.
     if size <= 20:
         for (row, column), count in np.ndenumerate(counts):
             if count:

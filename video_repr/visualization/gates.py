@@ -1,4 +1,4 @@
-"""What the gates do over time (paper, section 3.2)."""
+"""Images of the gates over time (paper, section 3.2)."""
 
 import numpy as np
 
@@ -18,9 +18,9 @@ def gate_images(activations, units=200, title=None):
     """A figure of gates, cells and outputs: a row a unit, a column a step.
 
     Args:
-        activations: of one sequence: arrays `[time, units]` as
-            `PeepholeLSTM.activations` names them.
-        units: number of units to show, spread over all.
+        activations: activations for one sequence: arrays `[time, units]`, with
+            the names of `PeepholeLSTM.activations`.
+        units: number of units to show, evenly spaced.
         title: a line above the images.
 
     Returns:
@@ -37,7 +37,7 @@ def gate_images(activations, units=200, title=None):
         strict=True,
     ):
         image = activations[key][:, shown].T
-        # A few units run far from the others.
+        # A few units have values far from the others.
         bound = np.percentile(np.abs(image), 98) or 1.0
         low, high = bounds or (-bound, bound)
         picture = axis.imshow(
@@ -62,7 +62,7 @@ def gate_images(activations, units=200, title=None):
 
 
 def as_array(figure):
-    """A figure as TensorBoard takes images.
+    """A figure as an image array, as TensorBoard needs it.
 
     Args:
         figure: a `matplotlib.figure.Figure`.

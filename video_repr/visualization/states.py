@@ -1,4 +1,4 @@
-"""Where states lie, how units oscillate, what gates see of the cell."""
+"""Figures of states, of oscillations and of peephole weights."""
 
 import importlib.util
 
@@ -14,9 +14,9 @@ def map_states(states):
         states: `[clips, values]`.
 
     Returns:
-        A dict from a title to `[clips, 2]`: the first two principal components
-        with their shares of the variance, and "UMAP" where the package
-        umap-learn is installed.
+        A dict from a title to `[clips, 2]`: the first two principal components,
+        with their shares of the variance in the title, and "UMAP" if the
+        package umap-learn is installed.
     """
     with extra("report"):
         from sklearn.decomposition import PCA
@@ -42,9 +42,9 @@ def state_map(maps, colors, label, cyclic=False, names=None):
     Args:
         maps: dict from a title to `[clips, 2]`, as `map_states` returns it.
         colors: a number for each clip.
-        label: what the numbers are.
+        label: label of the numbers.
         cyclic: whether they are angles in degrees, from -180 to 180.
-        names: of the classes whose indices the numbers are.
+        names: names of the classes, if the numbers are class indices.
 
     Returns:
         A `matplotlib.figure.Figure`, the maps side by side.
@@ -69,7 +69,7 @@ def state_map(maps, colors, label, cyclic=False, names=None):
         axis.tick_params(labelsize=7)
     bar = figure.colorbar(points, ax=axes, label=label)
     if names:
-        # More would be written over each other.
+        # More names would overlap.
         step = -(-len(names) // 30)
         bar.set_ticks(range(0, len(names), step), labels=names[::step])
         bar.ax.tick_params(labelsize=7)
@@ -77,7 +77,7 @@ def state_map(maps, colors, label, cyclic=False, names=None):
 
 
 def period_histogram(periods):
-    """A figure of how many units have which period.
+    """A histogram of the periods of units.
 
     Args:
         periods: dict from a name to `[units]`, as

@@ -6,7 +6,7 @@ from video_repr.errors import extra
 
 
 def strips(*blocks, title=None):
-    """A figure of frames in rows, in blocks that follow each other in time.
+    """A figure of frames in rows, in blocks that are consecutive in time.
 
     >>> strips(
     ...     {"input": clip[:10], "reconstruction": reconstruction},
@@ -16,7 +16,7 @@ def strips(*blocks, title=None):
     Args:
         *blocks: one or two dicts from a row's label to its frames, in [0, 1]
             or uint8, `[time, height, width]` or `[time, height, width, 3]`.
-            The labels of the second block stand on the right.
+            The labels of the second block are on the right.
         title: a line above the strips.
 
     Returns:
@@ -41,7 +41,7 @@ def strips(*blocks, title=None):
         for axis in axes:
             axis.set_axis_off()
         for axis, (label, frames) in zip(axes, block.items(), strict=False):
-            # An axis a frame would take a second a figure.
+            # One axis for each frame would take a second for each figure.
             axis.imshow(_in_a_row(frames, length), interpolation="nearest")
             _label(axis, label, first == 1)
         _number(axes[0], first, length)
@@ -73,7 +73,7 @@ def _number(axis, first, length):
     (image,) = axis.images
     total = image.get_array().shape[1]
     for column in range(length):
-        # Gaps are narrow: to the eye a number stands above its frame.
+        # Gaps are narrow, so a number appears above its frame.
         axis.text(
             (column + 0.5) * total / length - 0.5,
             1.04,
@@ -99,14 +99,14 @@ def _label(axis, label, on_left):
 
 
 def as_uint8(clips):
-    """Pixels as uint8; those in floating point are in [0, 1].
+    """Pixels as uint8; floating point pixels are in [0, 1].
 
     Args:
         clips: frames, or clips `[clips, time, height, width]` or with 1 or 3
             channels.
 
     Returns:
-        An array of the same shape, without a single channel of clips.
+        An array of the same shape, but without a channel axis of size 1.
     """
     clips = np.asarray(clips)
     if clips.dtype != np.uint8:
@@ -117,13 +117,13 @@ def as_uint8(clips):
 
 
 def strip_arrays(clips, frames, input_frames):
-    """Clips above what a model made of them, as arrays for TensorBoard.
+    """Clips above a model's predictions, as arrays for TensorBoard.
 
     Args:
         clips: uint8 images, `[clips, time, height, width]`, or with 3
             channels.
-        frames: what `VideoSeq2Seq.predict` returns for them. Times of which
-            there is no prediction stay black.
+        frames: the result of `VideoSeq2Seq.predict` for them. Times without a
+            prediction are black.
         input_frames: number of frames that the model read.
 
     Returns:

@@ -1,7 +1,7 @@
 """The training pipeline: from a folder of films to a blessed encoder.
 
-Components are named as TFX names them, and run as Kubeflow Pipelines: on one
-machine by `video-repr pipeline run`, on Kubeflow or Vertex AI from what
+Components have the names of TFX, and run in Kubeflow Pipelines: on one machine
+with `video-repr pipeline run`, on Kubeflow or Vertex AI from the YAML that
 `video-repr pipeline compile` writes.
 
     ExampleGen -> StatisticsGen -> SchemaGen -> ExampleValidator
@@ -20,8 +20,8 @@ from kfp.dsl import Input
 from kfp.dsl import Model
 from kfp.dsl import Output
 
-# kfp takes the source of these functions and nothing around it: they import
-# what they need, and say no more than which of our functions does the work.
+# kfp copies the source of these functions and nothing around it. So they import
+# what they need, and only call one of our functions.
 
 
 def example_gen(
@@ -32,28 +32,26 @@ def example_gen(
     beam_options: str,
     examples: Output[Dataset],
 ):
-    """Films to records of patches or percepts."""
-    from pipelines.training import components
+    """Makes records of patches or percepts from films."""
+    from pipelines.training.example_gen import run
 
-    components.example_gen(
-        films, films_fingerprint, name, settings, beam_options, examples
-    )
+    run(films, films_fingerprint, name, settings, beam_options, examples)
 
 
 def statistics_gen(
     examples: Input[Dataset], workers: int, statistics: Output[Artifact]
 ):
-    """What is in the records, counted anew."""
-    from pipelines.training import components
+    """Computes statistics from the records."""
+    from pipelines.training.statistics_gen import run
 
-    components.statistics_gen(examples, workers, statistics)
+    run(examples, workers, statistics)
 
 
 def schema_gen(statistics: Input[Artifact], schema: Output[Artifact]):
-    """What records have to be."""
-    from pipelines.training import components
+    """Makes the schema of records."""
+    from pipelines.training.schema_gen import run
 
-    components.schema_gen(statistics, schema)
+    run(statistics, schema)
 
 
 def example_validator(
@@ -64,10 +62,10 @@ def example_validator(
     previous_statistics: str,
     anomalies: Output[Artifact],
 ):
-    """Stops the pipeline where the records are not what they have to be."""
-    from pipelines.training import components
+    """Stops the pipeline if the records have anomalies."""
+    from pipelines.training.example_validator import run
 
-    components.example_validator(
+    run(
         statistics,
         schema,
         settings,
@@ -82,10 +80,10 @@ def transform(
     trainer_settings: str,
     transform: Output[Artifact],
 ):
-    """How frames are scaled, fitted on the train split alone."""
-    from pipelines.training import components
+    """Fits the scaling of frames on the train split alone."""
+    from pipelines.training.transform import run
 
-    components.transform(statistics, trainer_settings, transform)
+    run(statistics, trainer_settings, transform)
 
 
 def tuner(
@@ -95,12 +93,10 @@ def tuner(
     settings: str,
     hyperparameters: Output[Artifact],
 ):
-    """Settings of the trainer that do well in short trainings."""
-    from pipelines.training import components
+    """Searches for good settings of the trainer in short trainings."""
+    from pipelines.training.tuner import run
 
-    components.tuner(
-        examples, transform, trainer_settings, settings, hyperparameters
-    )
+    run(examples, transform, trainer_settings, settings, hyperparameters)
 
 
 def trainer(
@@ -111,10 +107,10 @@ def trainer(
     model: Output[Model],
     hyperparameters: Input[Artifact] = None,
 ):
-    """Unsupervised pretraining."""
-    from pipelines.training import components
+    """Pretrains a model without labels."""
+    from pipelines.training.trainer import run
 
-    components.trainer(
+    run(
         examples,
         transform,
         settings,
@@ -125,10 +121,10 @@ def trainer(
 
 
 def resolver(model: Input[Model], saved_models: str, name: str) -> str:
-    """The encoder that was blessed last."""
-    from pipelines.training import components
+    """Finds the last blessed encoder."""
+    from pipelines.training.resolver import run
 
-    return components.resolver(model, saved_models, name)
+    return run(model, saved_models, name)
 
 
 def evaluator(
@@ -138,10 +134,10 @@ def evaluator(
     settings: str,
     evaluation: Output[Artifact],
 ):
-    """Whether the model is good enough, beside baselines and the last."""
-    from pipelines.training import components
+    """Decides whether the model is better than baselines and the last one."""
+    from pipelines.training.evaluator import run
 
-    components.evaluator(model, examples, last_blessed, settings, evaluation)
+    run(model, examples, last_blessed, settings, evaluation)
 
 
 def fine_tuner(
@@ -150,10 +146,10 @@ def fine_tuner(
     settings: str,
     classifier: Output[Model],
 ):
-    """An action classifier around the encoder."""
-    from pipelines.training import components
+    """Fits an action classifier on top of the encoder."""
+    from pipelines.training.fine_tuner import run
 
-    components.fine_tuner(model, examples, settings, classifier)
+    run(model, examples, settings, classifier)
 
 
 def pusher(
@@ -165,25 +161,23 @@ def pusher(
     terms: str,
     pushed: Output[Artifact],
 ):
-    """A blessed model to where encoders are taken from."""
-    from pipelines.training import components
+    """Exports a blessed model to `saved_models`."""
+    from pipelines.training.pusher import run
 
-    components.pusher(
-        model, evaluation, examples, saved_models, name, terms, pushed
-    )
+    run(model, evaluation, examples, saved_models, name, terms, pushed)
 
 
 def make_pipeline(config):
     """The pipeline of a config, for kfp.
 
-    What the config says is the default of the pipeline's parameters, JSON
-    where it is more than a word.
+    The settings of the config are the defaults of the pipeline's parameters, in
+    JSON unless they are plain strings.
 
     Args:
         config: a `pipelines.training.config.PipelineConfig`.
 
     Returns:
-        What `kfp.dsl.pipeline` makes of a function.
+        The result of `kfp.dsl.pipeline` for a function.
     """
     cluster = config.cluster
 
@@ -235,7 +229,7 @@ def make_pipeline(config):
         schema = step(schema_gen, cluster.small, statistics=statistics).outputs[
             "schema"
         ]
-        # Beside a run that changes: quick, and not worth a cache.
+        # It depends on an earlier run, and is too quick to need a cache.
         valid = step(
             example_validator,
             cluster.small,
@@ -297,7 +291,7 @@ def make_pipeline(config):
                 examples=examples,
                 settings=fine_tuner_settings,
             )
-        # What is pushed lies elsewhere, where it may have been removed.
+        # The export lies outside, where it may have been removed.
         step(
             pusher,
             cluster.small,
@@ -314,7 +308,7 @@ def make_pipeline(config):
 
 
 def component_name(function):
-    """The name that TFX gives a component, "ExampleGen" of "example_gen"."""
+    """TFX's name of a component: "ExampleGen" for "example_gen"."""
     return "".join(word.capitalize() for word in function.split("_"))
 
 

@@ -1,17 +1,15 @@
-"""Encoders to take away: Reusable SavedModels and .keras files."""
+"""Writes encoders as Reusable SavedModels and .keras files."""
 
 import contextlib
 import math
 
-import keras
 import tensorflow as tf
 
-from video_repr import artefact
 from video_repr import inputs
 from video_repr.errors import InputError
+from video_repr.export import layout
 from video_repr.files import whole_directory
 from video_repr.layers import recurrence
-from video_repr.models.features import GivesFeatures
 
 
 def export_encoder(
@@ -25,12 +23,11 @@ def export_encoder(
 ):
     """Writes an encoder as a Reusable SavedModel and as a .keras file.
 
-    `tf.saved_model.load(directory)` needs nothing of video_repr. What it
-    loads is callable on clips, `[batch, time, *frame_shape]` or `[batch,
-    time, features]`, float32 and in [0, 1] for pixels, with `training` True
-    or False, and returns the top layer's last h, `[batch, units]`; it has
-    `variables`, `trainable_variables` and `regularization_losses`, and the
-    signatures
+    `tf.saved_model.load(directory)` does not need video_repr. Call the loaded
+    object on clips, `[batch, time, *frame_shape]` or `[batch, time, features]`,
+    float32 and in [0, 1] for pixels, with `training` True or False. It returns
+    the top layer's last h, `[batch, units]`. It has `variables`,
+    `trainable_variables` and `regularization_losses`, and the signatures
 
         serving_default  clips -> features [batch, units]
         encode           the same
@@ -38,10 +35,10 @@ def export_encoder(
         states           clips -> h_1, c_1, h_2, ... [batch, units], by layer
         step             frame [batch, *frame_shape] and states -> states
         predict_future   states and steps -> frames [batch, steps,
-                         *frame_shape], where a future decoder is given
+                         *frame_shape], if a future decoder is given
 
-    It can be fine-tuned, under XLA too. `encoder.keras` beside it is for
-    `keras.models.load_model`. `SavedModelEncoder` makes a Keras layer of the
+    It can be fine-tuned, under XLA too. `keras.models.load_model` reads
+    `encoder.keras` beside it. `SavedModelEncoder` makes a Keras layer of the
     SavedModel. Weights and computation are float32.
 
     Args:
@@ -49,17 +46,17 @@ def export_encoder(
         directory: directory to write; an export in it is replaced.
         frame_shape: shape of a frame, for example (64, 64).
         future: the `Decoder` of the frames after a clip, built.
-        input_frames: number of frames that the encoder was trained to read,
-            which config.json tells.
-        pixels: whether frames must be in [0, 1]; as the encoder knows when
-            None.
+        input_frames: number of frames that the encoder was trained to read, for
+            config.json.
+        pixels: whether frames must be in [0, 1]; the encoder's own setting
+            when None.
 
     Raises:
         InputError: if the encoder or the decoder is not built, the frame
-            shape does not fit them, or the directory is there and is no
+            shape does not fit them, or the directory exists and is not an
             export.
     """
-    with whole_directory(directory, artefact.EXPORT) as partial:
+    with whole_directory(directory, layout.EXPORT) as partial:
         write_encoder(
             encoder,
             partial,
@@ -68,7 +65,7 @@ def export_encoder(
             input_frames=input_frames,
             pixels=pixels,
         )
-        artefact.seal(partial)
+        layout.seal(partial)
 
 
 def write_encoder(
@@ -81,7 +78,7 @@ def write_encoder(
     pixels=None,
     about=None,
 ):
-    """Writes all of an export but what tells about it and its sums.
+    """Writes an export without its card, metrics and checksums.
 
     Args:
         encoder: as for `export_encoder`.
@@ -90,7 +87,7 @@ def write_encoder(
         future: as for `export_encoder`.
         input_frames: as for `export_encoder`.
         pixels: as for `export_encoder`.
-        about: JSON-ready records for config.json, by name.
+        about: JSON-ready entries for config.json, by name.
 
     Raises:
         InputError: as for `export_encoder`.
@@ -111,7 +108,7 @@ def write_encoder(
     with _warnings_only(tf.get_logger()):
         tf.saved_model.save(root, str(directory), signatures=signatures)
     encoder.save(directory / "encoder.keras")
-    artefact.write_config(
+    layout.write_config(
         directory,
         {
             "units": list(encoder.units),
@@ -125,7 +122,7 @@ def write_encoder(
 
 
 def _check_fits(encoder, future, frame_shape):
-    """Refuses what is not built or does not fit together."""
+    """Refuses layers that are not built or do not fit together."""
     values = math.prod(frame_shape)
     for name, part in (("encoder", encoder), ("future decoder", future)):
         if part is not None and not part.built:
@@ -145,9 +142,9 @@ def _check_fits(encoder, future, frame_shape):
 
 
 def _reusable(encoder, frame_shape, pixels):
-    """A callable with variables, and the signatures of what it calls."""
-    # A Checkpoint rather than a tf.Module, whose `variables` is a property
-    # and is not saved.
+    """A callable object with variables, and its signatures."""
+    # A Checkpoint rather than a tf.Module: the `variables` of a Module is a
+    # property, which is not saved.
     root = tf.train.Checkpoint()
     root.variables = [v.value for v in encoder.variables]
     root.trainable_variables = [v.value for v in encoder.trainable_variables]
@@ -161,13 +158,13 @@ def _reusable(encoder, frame_shape, pixels):
         (encoder.dropout, encoder.input_dropout, encoder.recurrent_dropout)
     )
 
-    # All that is exported calls this one: each time that it is traced, and
-    # its gradient with it, takes seconds.
+    # All exported functions call this one, as tracing it and its gradient
+    # takes seconds each time.
     @tf.function
     def run(clips, training):
         clips = inputs.checked(clips, pixels)
-        # Here, where it is traced: saving traces once more.
-        with recurrence.for_executor(), inputs.looking(inputs.Looking.NOT):
+        # Set here, during tracing, as saving traces once more.
+        with recurrence.for_executor(), inputs.checking(inputs.Check.SKIP):
             return encoder(clips, training=training, give="both")
 
     @tf.function
@@ -179,7 +176,7 @@ def _reusable(encoder, frame_shape, pixels):
         _, states = run(clips, training and draws)
         return states[-1][0]
 
-    # Frames in their shape, and flat ones.
+    # For frames in their shape, and for flat frames.
     for shape in {frame_shape, (encoder.features,)}:
         clips = tf.TensorSpec((None, None, *shape), tf.float32, "clips")
         for training in (False, True):
@@ -213,7 +210,7 @@ def _signatures(encoder, read, frame_shape, pixels):
     def step(frame, **states):
         frame = inputs.checked(frame, pixels)
         states = {name: inputs.checked(value) for name, value in states.items()}
-        with recurrence.for_executor(), inputs.looking(inputs.Looking.NOT):
+        with recurrence.for_executor(), inputs.checking(inputs.Check.SKIP):
             return _named(
                 encoder.encode_states(
                     frame[:, None], initial_states=_by_layer(states)
@@ -235,7 +232,8 @@ def _predict_future(encoder, decoder, frame_shape):
         tf.debugging.Assert(
             steps >= 1, ["Expected steps of at least 1. Received:", steps]
         )
-        # Two at least, for decoders whose first frame takes no transition.
+        # At least two steps, for decoders whose first frame takes no
+        # transition.
         with recurrence.for_executor():
             outputs = decoder(_by_layer(states), steps=tf.maximum(steps, 2))
         frames = encoder.unscaled(decoder.to_frames(outputs[:, :steps]))
@@ -271,7 +269,7 @@ def _by_layer(states):
 
 @contextlib.contextmanager
 def _warnings_only(logger):
-    # It would tell of a directory that is about to be renamed.
+    # It would log a directory that is about to be renamed.
     level = logger.level
     logger.setLevel("WARNING")
     try:
@@ -281,7 +279,7 @@ def _warnings_only(logger):
 
 
 def _in_float32(layer, *shapes):
-    """A built layer that computes in float32, with the weights of one."""
+    """A built copy of a layer that computes in float32, with its weights."""
     if layer.compute_dtype == "float32":
         return layer
     twin = type(layer).from_config({**layer.get_config(), "dtype": "float32"})
@@ -294,116 +292,3 @@ def _regularization_loss(variable):
     return tf.function(
         lambda: variable.regularizer(variable.value), input_signature=[]
     )
-
-
-@keras.saving.register_keras_serializable(package="video_repr")
-class SavedModelEncoder(GivesFeatures, keras.layers.Layer):
-    """An exported encoder as a Keras layer, of its SavedModel.
-
-    It computes what those without video_repr are given, and is fine-tuned as
-    they would; `encoder.keras` is the `Encoder` itself. An `ActionClassifier`
-    takes either.
-
-    Example:
-    >>> encoder = SavedModelEncoder("saved_models/demo/1")
-    >>> model = keras.Sequential([encoder, keras.layers.Dense(2)])
-
-    Args:
-        directory: an export. A `.keras` file that holds this layer has its
-            weights and this path, as it is given here, and needs the export to
-            be there still.
-        return_sequences: as for `Encoder`.
-        return_state: as for `Encoder`.
-
-    Call arguments:
-        clips: `[batch, time, *frame_shape]` or `[batch, time, features]`,
-            floating point and finite, pixels in [0, 1]; or uint8 pixels,
-            which are scaled to [0, 1]. In a model Keras casts uint8 before,
-            unless the model's input is `keras.Input(..., dtype="uint8")`.
-        mask: refused; `encoder.keras` reads masked clips.
-        training: whether dropout is active.
-
-    Returns:
-        What an `Encoder` returns.
-
-    Raises:
-        InputError: if there is no export of an encoder, it is broken or
-            altered, or of a newer version of this package.
-    """
-
-    def __init__(
-        self, directory, *, return_sequences=False, return_state=False, **kwargs
-    ):
-        # It computes in float32, whatever the policy.
-        super().__init__(
-            return_sequences=return_sequences,
-            return_state=return_state,
-            **{"dtype": "float32", "autocast": False, **kwargs},
-        )
-        self.directory = str(directory)
-        about = artefact.check(directory)["encoder"]
-        self._saved = _load(directory)
-        self.units = tuple(about["units"])
-        self.frame_shape = tuple(about["frame_shape"])
-        self.features = math.prod(self.frame_shape)
-        self.pixels = about["pixels"]
-        trainable = {id(v) for v in self._saved.trainable_variables}
-        for variable in self._saved.variables:
-            self._track_variable(
-                keras.Variable(
-                    variable,
-                    trainable=id(variable) in trainable,
-                    dtype=variable.dtype.name,
-                    # As it was called before it was exported.
-                    name=variable.name.partition(":")[0].replace("/", "_"),
-                )
-            )
-        self.built = True
-
-    def call(self, clips, mask=None, training=False, give=None):
-        if mask is not None:
-            raise ValueError(
-                f"{self.directory} reads whole clips; the Encoder in its "
-                f"encoder.keras reads masked ones. Received: mask={mask}"
-            )
-        clips = tf.convert_to_tensor(clips)
-        self._check(clips.shape)
-        if tf.executing_eagerly():
-            # In a graph the export's own looks at them.
-            inputs.checked(clips, self.pixels)
-        clips = inputs.scale(clips, "float32")
-        if len(clips.shape) == 3:
-            batch, time = keras.ops.shape(clips)[:2]
-            clips = keras.ops.reshape(clips, (batch, time, *self.frame_shape))
-        for loss in self._saved.regularization_losses:
-            self.add_loss(loss())
-        # Exported once for each.
-        training = bool(training)
-        if give is None and not (self.return_sequences or self.return_state):
-            return self._saved(clips, training=training)
-        return self.given(*self._saved.read(clips, training=training), give)
-
-    def _check(self, shape):
-        """Refuses clips of another shape than the export's."""
-        if (
-            tuple(shape[2:]) not in (self.frame_shape, (self.features,))
-            or shape[1] == 0
-        ):
-            expected = ", ".join(map(str, self.frame_shape))
-            raise ValueError(
-                f"{self.directory} reads clips of shape [batch, time, "
-                f"{expected}], of at least 1 frame. Received: {tuple(shape)}"
-            )
-
-    def get_config(self):
-        return {**super().get_config(), "directory": self.directory}
-
-
-def _load(path):
-    try:
-        return tf.saved_model.load(str(path))
-    except Exception as error:
-        # TensorFlow has many types for what a broken SavedModel raises.
-        raise InputError(
-            f"Expected a whole export. Received: {str(path)!r}: {error}"
-        ) from error

@@ -1,22 +1,23 @@
-"""Looking now and then at what goes on elsewhere."""
+"""Calls a function at regular intervals."""
 
 import contextlib
 import threading
 
 
 @contextlib.contextmanager
-def looking(look, seconds):
-    """Calls a function every so many seconds, and once at the end.
+def polling(poll, seconds):
+    """Calls a function every `seconds`, and once at the end.
 
     Args:
-        look: called without arguments, in a thread of its own but for the end.
-        seconds: between the calls.
+        poll: function without arguments; called in its own thread, except at
+            the end.
+        seconds: time between the calls.
     """
     ended = threading.Event()
 
     def watch():
         while not ended.wait(seconds):
-            look()
+            poll()
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -25,4 +26,4 @@ def looking(look, seconds):
     finally:
         ended.set()
         thread.join()
-        look()
+        poll()

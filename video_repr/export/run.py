@@ -1,54 +1,55 @@
-"""From a run to an artefact for others."""
+"""Exports the encoder of a run."""
 
 import pathlib
 import sys
 
-from video_repr import artefact
-from video_repr.configs.data import data_of
+from video_repr.data.run_data import load_data
 from video_repr.errors import InputError
-from video_repr.evaluation.export import evaluate_export
+from video_repr.export import layout
+from video_repr.export.card import Terms
+from video_repr.export.card import model_card
+from video_repr.export.evaluate import evaluate_export
+from video_repr.export.saved_model import write_encoder
 from video_repr.files import read_json
 from video_repr.files import whole_directory
 from video_repr.files import write_json
-from video_repr.model_card import Terms
-from video_repr.model_card import model_card
-from video_repr.saved_model import write_encoder
 
 
 def export_run(run, directory=None, terms=None, replace=True, **about):
     """Exports the encoder of a run's best checkpoint.
 
-    The numbers of its card are measured on what is written, where it predicts
-    the future and the data are there; otherwise they are the checkpoint's.
+    The metrics of its card are measured on the exported SavedModel, if it
+    predicts the future and the data are there; otherwise they are those of the
+    checkpoint.
 
     Args:
         run: a `runs.Run`.
         directory: directory to write, .../NAME/VERSION; an export in it is
-            replaced. saved_models/NAME/VERSION when None, the next version of
-            the run's name.
-        terms: `model_card.Terms`, or None.
-        replace: whether an export in a given directory is replaced.
-        **about: what else config.json is to say, JSON-ready.
+            replaced. When None, the next version in saved_models/, under the
+            run's name.
+        terms: `export.Terms`, or None.
+        replace: whether to replace an export in a given directory.
+        **about: further entries for config.json, JSON-ready.
 
     Returns:
         The directory.
 
     Raises:
-        InputError: if the run cannot be read, or the directory is there and
-            is no export.
+        InputError: if the run cannot be read, or the directory exists and is
+            not an export.
     """
     if directory is None:
-        directory = artefact.next_version(
+        directory = layout.next_version(
             pathlib.Path("saved_models") / run.path.absolute().name
         )
-        # That another may have written meanwhile.
+        # Another process may have written this version meanwhile.
         replace = False
     directory = pathlib.Path(directory)
     config, model = run.config(), run.model()
     updates = run.epochs(run.best) * config.training.steps_per_epoch
-    # As it was built: the dataset may be gone.
+    # From the model, as the dataset may be gone.
     frame_shape = tuple(model.get_build_config()["input_shape"][2:])
-    kind = artefact.EXPORT if replace else None
+    kind = layout.EXPORT if replace else None
     with whole_directory(directory, kind) as partial:
         write_encoder(
             model.encoder,
@@ -73,26 +74,26 @@ def export_run(run, directory=None, terms=None, replace=True, **about):
             write_json(partial / "metrics.json", metrics)
         about = read_json(partial / "config.json")
         name = " ".join(directory.absolute().parts[-2:])
-        (partial / artefact.CARD).write_text(
+        (partial / layout.CARD).write_text(
             model_card(name, about, metrics, terms or Terms())
         )
-        artefact.seal(partial)
+        layout.seal(partial)
     return directory
 
 
 def _introduce(config):
     try:
-        return data_of(config).introduce()
+        return load_data(config).introduce()
     except InputError:
-        # No longer there.
+        # The data are no longer there.
         data = config.data
         return getattr(data, "path", None) or f"digits from {data.digits!r}"
 
 
 def _metrics(run, partial, model):
     if "future" in model.decoders:
-        # To be measured it has to be whole.
-        artefact.seal(partial)
+        # Measuring needs a complete export.
+        layout.seal(partial)
         try:
             found = evaluate_export(partial)
         except InputError as error:

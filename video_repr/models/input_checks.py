@@ -1,4 +1,4 @@
-"""Keras's `fit` and its like, that look at what enters them."""
+"""Keras's `fit`, `evaluate` and `predict` with checks of their inputs."""
 
 import inspect
 import math
@@ -12,31 +12,31 @@ from video_repr.errors import DivergedError
 from video_repr.errors import InputError
 
 
-class LooksAtInputs:
-    """Mixin for models whose every batch is looked at on the host.
+class ChecksInputs:
+    """Mixin for models that check every batch on the host.
 
-    Arrays are looked at before, batches of generators and datasets when they
-    come: a dataset's in its own `map`, beside the training. A model says by
-    `expected` what they have to be.
+    They check arrays in advance, and batches of generators and datasets when
+    they come; those of a dataset in its `map`, in parallel with the training.
+    The method `expected` of a model returns the rules.
     """
 
     def expected(self, method):
-        """What `fit`, `evaluate` or `predict` may be given.
+        """The rules for inputs of `fit`, `evaluate` or `predict`.
 
         Args:
-            method: its name.
+            method: name of the method.
 
         Returns:
-            Rules of the clips, the targets and the weights, see `inputs`;
-            None for anything.
+            Rules for the clips, the targets and the weights, see `inputs`; None
+            for those without a rule.
         """
         raise NotImplementedError
 
     def check_arguments(self, given):
-        """Refuses what else a method is given, a dict by name."""
+        """Checks the other arguments of a method, a dict by name."""
 
     def make_variables(self):
-        """Makes those that a first step would, if the model is built.
+        """Makes the variables that a first step would, if the model is built.
 
         TensorFlow traces a step that makes variables a second time.
         """
@@ -45,16 +45,16 @@ class LooksAtInputs:
                 self.optimizer.build(self.trainable_variables)
 
     def fit(self, *args, **kwargs):
-        """Keras's `fit`, on what can be learned from.
+        """Keras's `fit`, with checked inputs.
 
         Raises:
-            InputError: for clips, targets or weights that cannot.
+            InputError: for wrong clips, targets or weights.
             DivergedError: if the loss of an epoch is NaN or infinite.
         """
         given = _arguments(super().fit, args, kwargs)
-        self._look_at(given, "fit")
+        self._check_data(given, "fit")
         if given.get("validation_data") is not None:
-            # Before an epoch is trained rather than after.
+            # Checked before an epoch is trained rather than after.
             names = "x", "y", "sample_weight"
             held_out = dict(
                 zip(
@@ -65,7 +65,7 @@ class LooksAtInputs:
                     strict=True,
                 )
             )
-            self._look_at(held_out, "evaluate")
+            self._check_data(held_out, "evaluate")
             given["validation_data"] = keras.utils.pack_x_y_sample_weight(
                 *held_out.values()
             )
@@ -73,54 +73,54 @@ class LooksAtInputs:
             # Keras warns that it does not shuffle datasets unless told so.
             given.setdefault("shuffle", False)
         self.make_variables()
-        why = _SaysWhy(*self.expected("fit"))
+        why = _ExplainsDivergence(*self.expected("fit"))
         why.set_model(self)
         given["callbacks"] = _with(why, given.get("callbacks"))
-        with inputs.in_words():
+        with inputs.assertions_as_errors():
             return super().fit(**given)
 
     def evaluate(self, *args, **kwargs):
-        """Keras's `evaluate`, on what `fit` takes."""
+        """Keras's `evaluate`, with checked inputs, as for `fit`."""
         if "_use_cached_eval_dataset" in kwargs:
-            # Called by `fit`, which has looked.
+            # Called by `fit`, which has checked the inputs.
             return super().evaluate(*args, **kwargs)
         given = _arguments(super().evaluate, args, kwargs)
-        self._look_at(given, "evaluate")
-        with inputs.in_words():
+        self._check_data(given, "evaluate")
+        with inputs.assertions_as_errors():
             return super().evaluate(**given)
 
     def predict(self, *args, **kwargs):
-        """Keras's `predict`, on clips."""
+        """Keras's `predict`, with checked clips."""
         given = _arguments(super().predict, args, kwargs)
-        self._look_at(given, "predict")
-        with inputs.in_words():
+        self._check_data(given, "predict")
+        with inputs.assertions_as_errors():
             return super().predict(**given)
 
     def train_on_batch(self, *args, **kwargs):
         given = _arguments(super().train_on_batch, args, kwargs)
-        self._look_at(given, "fit")
+        self._check_data(given, "fit")
         return super().train_on_batch(**given)
 
     def test_on_batch(self, *args, **kwargs):
         given = _arguments(super().test_on_batch, args, kwargs)
-        self._look_at(given, "evaluate")
+        self._check_data(given, "evaluate")
         return super().test_on_batch(**given)
 
     def predict_on_batch(self, x):
         given = {"x": x}
-        self._look_at(given, "predict")
+        self._check_data(given, "predict")
         return super().predict_on_batch(**given)
 
     def train_step(self, data):
-        with inputs.looking(inputs.Looking.NAN):
+        with inputs.checking(inputs.Check.NAN):
             return super().train_step(data)
 
     def test_step(self, data):
-        with inputs.looking(inputs.Looking.NAN):
+        with inputs.checking(inputs.Check.NAN):
             return super().test_step(data)
 
-    def _look_at(self, given, method):
-        """Checks arrays, and makes other data be checked when they come."""
+    def _check_data(self, given, method):
+        """Checks arrays now, and other data when their batches come."""
         self.check_arguments(given)
         batch = _Batch(*self.expected(method))
         x = given.get("x")
@@ -129,16 +129,16 @@ class LooksAtInputs:
         elif isinstance(x, types.GeneratorType):
             given["x"] = batch.of_generator(x)
         elif isinstance(x, keras.utils.PyDataset):
-            given["x"] = _LookedAt(x, batch)
+            given["x"] = _CheckedDataset(x, batch)
         elif isinstance(x, list | tuple | dict) or hasattr(x, "__array__"):
             batch.check(x, given.get("y"), given.get("sample_weight"))
 
 
-class ReadsPadded:
-    """Mixin for models that take clips with their mask as one thing.
+class ReadsPaddedClips:
+    """Mixin for models that take clips with their mask as one argument.
 
-    A dict of "clips" and "mask", as `ClipDataset.clips(pad=True)` has them,
-    wherever clips are: Keras hands the data of `fit` over as they are.
+    In place of clips it can be a dict of "clips" and "mask", as in
+    `ClipDataset.clips(pad=True)`: Keras passes the data of `fit` on unchanged.
     """
 
     def __call__(self, clips, *args, **kwargs):
@@ -173,14 +173,14 @@ class _Batch:
             return dataset
 
         @tf.autograph.experimental.do_not_convert
-        def look(*batch):
+        def check(*batch):
             if not isinstance(spec, tuple):
                 (batch,) = batch
             for rule, values in self._of(_unpacked(batch)):
                 rule.check_in_graph(values)
             return batch
 
-        return dataset.map(look, num_parallel_calls=tf.data.AUTOTUNE)
+        return dataset.map(check, num_parallel_calls=tf.data.AUTOTUNE)
 
     def of_generator(self, generator):
         for batch in generator:
@@ -193,8 +193,8 @@ class _Batch:
                 yield rule, values
 
 
-class _LookedAt(keras.utils.PyDataset):
-    """A PyDataset whose batches are looked at."""
+class _CheckedDataset(keras.utils.PyDataset):
+    """A PyDataset whose batches are checked."""
 
     def __init__(self, dataset, batch):
         super().__init__(
@@ -218,8 +218,8 @@ class _LookedAt(keras.utils.PyDataset):
         self._dataset.on_epoch_end()
 
 
-class _SaysWhy(keras.callbacks.Callback):
-    """Ends a training whose loss is no number, and says why."""
+class _ExplainsDivergence(keras.callbacks.Callback):
+    """Stops a training whose loss is NaN or infinite, and says why."""
 
     def __init__(self, *rules):
         super().__init__()
@@ -240,7 +240,7 @@ class _SaysWhy(keras.callbacks.Callback):
 
 
 def _arguments(method, args, kwargs):
-    """What a method is given, by name."""
+    """The arguments of a call of a method, by name."""
     return inspect.signature(method).bind(*args, **kwargs).arguments
 
 
@@ -249,7 +249,7 @@ def _unpacked(batch):
 
 
 def _with(callback, callbacks):
-    """Callbacks, as Keras takes them, and one more behind them."""
+    """Callbacks, as Keras takes them, with one more at the end."""
     if isinstance(callbacks, keras.callbacks.CallbackList):
         callbacks.callbacks.append(callback)
         return callbacks

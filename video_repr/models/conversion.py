@@ -1,4 +1,4 @@
-"""How frames enter the models."""
+"""Conversion of the inputs of models."""
 
 import numbers
 
@@ -22,7 +22,7 @@ def as_features(frames, dtype, pixels=None):
         `[batch, time, features]`; uint8 pixels come out in [0, 1].
 
     Raises:
-        InputError: for what cannot be read, see `inputs`.
+        InputError: for wrong frames, see `inputs`.
     """
     frames = tf.convert_to_tensor(frames)
     count_features(frames.shape)
@@ -36,13 +36,13 @@ def as_features(frames, dtype, pixels=None):
 
 
 def as_mask(clips, mask):
-    """Which frames are read, `[batch, time]`; None for all.
+    """The mask of frames to read, `[batch, time]`; None for all.
 
-    Keras's `Masking` knows vectors: of pictures it has a mask of each row. A
-    frame is read if any of it is.
+    Keras's `Masking` is for vectors: for pictures it makes a mask for each row.
+    A frame is read if any of its rows is.
     """
     if mask is None:
-        # With states beside the clips Keras does not hand it over.
+        # If states are given beside the clips, Keras does not pass the mask.
         mask = getattr(clips, "_keras_mask", None)
     if mask is None or len(mask.shape) == 2:
         return mask
@@ -50,11 +50,10 @@ def as_mask(clips, mask):
 
 
 def as_states(states):
-    """The states of a stack of layers, `[[h, c], ...]`, if they can be read.
+    """The states of a stack of layers, `[[h, c], ...]`, checked.
 
     Raises:
-        InputError: for what is not in floating point or not finite, see
-            `inputs`.
+        InputError: if they are not floating point or not finite, see `inputs`.
     """
     states = [[tf.convert_to_tensor(value) for value in s] for s in states]
     for dtype in {value.dtype for state in states for value in state}:
@@ -84,7 +83,7 @@ def count_features(shape):
 
 
 def activations(lstms, sequence, states):
-    """What the gates of a stack of layers do, lowest first."""
+    """The activations of the gates of a stack of layers, lowest first."""
     found = []
     for lstm, state in zip(lstms, states, strict=True):
         found.append(lstm.activations(sequence, state))

@@ -1,4 +1,4 @@
-"""Evaluation of an exported encoder, as those who take it have it."""
+"""Evaluation of an exported encoder, by its SavedModel."""
 
 import math
 import pathlib
@@ -7,38 +7,38 @@ import types
 import keras
 import tensorflow as tf
 
-from video_repr import artefact
 from video_repr import configs
 from video_repr import inputs
-from video_repr.configs.data import data_of
+from video_repr.data.run_data import load_data
 from video_repr.errors import InputError
 from video_repr.evaluation.prediction import evaluate
 from video_repr.evaluation.run import with_test_file
+from video_repr.export import layout
 
 
 def evaluate_export(directory, test_file=None, sequences=None):
     """Evaluates the future that a SavedModel predicts, on the test set.
 
     Args:
-        directory: an export with a future decoder, of a run.
+        directory: an export of a run, with a future decoder.
         test_file: a published Moving MNIST test file to use instead of the
             config's test set.
-        sequences: number of test sequences, the first; None for all.
+        sequences: number of test sequences, from the first on; None for all.
 
     Returns:
         A dict like `evaluate`'s, with "data" as in evaluation.json.
 
     Raises:
-        InputError: if the export cannot be used, or the test set not read.
+        InputError: if the export or the test set cannot be used.
     """
-    about = artefact.check(directory)
+    about = layout.check(directory)
     if "run" not in about:
         raise InputError(
             f"Expected the export of a run. Received: {str(directory)!r}"
         )
     config = configs.from_dict(about["run"])
     config = with_test_file(config, test_file, directory)
-    data = data_of(config)
+    data = load_data(config)
     clips = data.test()[:sequences]
     model = Exported(directory, config.model)
     return {
@@ -48,23 +48,23 @@ def evaluate_export(directory, test_file=None, sequences=None):
 
 
 class Exported:
-    """What `evaluate` asks of a `VideoSeq2Seq`, by an export's signatures.
+    """An export's signatures with the interface that `evaluate` needs.
 
     Args:
         directory: an export with a future decoder.
-        config: `configs.ModelConfig` of what is to be predicted.
-        encoder: the `Encoder` in whose values errors are told; the export's
+        config: `configs.ModelConfig`, with the numbers of frames.
+        encoder: the `Encoder` in whose units errors are computed; the export's
             own when None.
 
     Raises:
-        InputError: if the export cannot be used, or is of other frames than
-            the encoder.
+        InputError: if the export cannot be used, or its frames have another
+            size than the encoder's.
     """
 
     jit_compile = False
 
     def __init__(self, directory, config, encoder=None):
-        about = artefact.check(directory)["encoder"]
+        about = layout.check(directory)["encoder"]
         if not about["predicts_future"]:
             raise InputError(
                 "Expected an export with a future decoder. Received: "
@@ -76,7 +76,7 @@ class Exported:
                 f"Expected an export of frames of {encoder.features} values. "
                 f"Received: {str(directory)!r}, of {values}"
             )
-        # It owns the variables that its signatures only refer to.
+        # It owns the variables, which its signatures only refer to.
         self._saved = tf.saved_model.load(str(directory))
         self._future_frames = config.future_frames
         self.input_frames = config.input_frames
@@ -98,8 +98,7 @@ class Exported:
         )["frames"]
         if self.decoders["future"].output != "logistic":
             return {"future": self.encoder.scaled(frames)}
-        # Their logits are not exported. In float32 a probability is 0 or 1
-        # where a logit would still tell how sure: cut off, it costs a pixel
-        # that is wrong 28 or 18 nats.
+        # The logits are not exported. In float32 a very sure probability is
+        # exactly 0 or 1. Clipped, it costs 28 or 18 nats for a wrong pixel.
         frames = tf.clip_by_value(tf.cast(frames, tf.float64), 1e-12, 1 - 1e-8)
         return {"future": tf.math.log(frames) - tf.math.log1p(-frames)}

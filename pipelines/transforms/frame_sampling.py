@@ -1,32 +1,31 @@
-"""Which frames of a source are read, and where a span of them begins."""
+"""Chooses the frames of a source to read, and their spans of time."""
 
 import dataclasses
 import itertools
-import sys
 
 from pipelines.sources import Source
 from pipelines.transforms import decode
 from pipelines.transforms import sample
 from video_repr.data import film
 from video_repr.data.draw import rng_of
-from video_repr.errors import InputError
+from video_repr.ranges import check_ranges
 
-# Frames a second: beyond it a film fills a disk.
+# Frames a second: a higher rate would fill the disk.
 _HIGHEST_RATE = 1000
 
 
 @dataclasses.dataclass(frozen=True)
-class Frames:
+class FrameSampling:
     """Which frames are read.
 
     Attributes:
-        rate: frames in a second, resampled as `sample.at_rate` does; the
-            source's own frames, each once, when None.
-        picture_rate: frames in a second of a folder of pictures.
-        clips_per_video: spans to sample from each video at random, as the
-            paper does with long ones; all of the video when None.
-        clip_seconds: length of such a span.
-        seed: of all that is drawn.
+        rate: frames a second to resample to, see `sample.at_rate`; when None,
+            the source's own frames, each once.
+        picture_rate: frames a second of a folder of pictures.
+        clips_per_video: number of random spans of each video, as the paper has
+            for long videos; the whole video when None.
+        clip_seconds: length of such a span in seconds.
+        seed: random seed of spans and of patches.
     """
 
     rate: float | None = None
@@ -36,25 +35,18 @@ class Frames:
     seed: int = 0
 
     def __post_init__(self):
-        for name, most in (
-            ("rate", _HIGHEST_RATE),
-            ("picture_rate", _HIGHEST_RATE),
-            ("clips_per_video", None),
-            ("clip_seconds", None),
-        ):
-            value = getattr(self, name)
-            if value is None or 0 < value <= (most or sys.float_info.max):
-                continue
-            raise InputError(
-                f"Expected {name} above 0"
-                + (f" and at most {most}" if most else " and finite")
-                + f". Received: {value}"
-            )
+        check_ranges(
+            self,
+            rate=f"(0, {_HIGHEST_RATE}]",
+            picture_rate=f"(0, {_HIGHEST_RATE}]",
+            clips_per_video="(0, inf)",
+            clip_seconds="(0, inf)",
+        )
 
     def read(self, source: Source, decoded):
-        """Yields `(span, seconds, frame)` of a source, frames av's.
+        """Yields `(span, seconds, frame)` of a source: `av.VideoFrame`s.
 
-        Frames of one span follow each other.
+        The frames of one span are consecutive.
         """
         if source.pictures:
             count = len(decode.list_pictures(source.path))
@@ -80,7 +72,7 @@ class Frames:
                 self.clip_seconds,
                 rng_of(self.seed, "spans", source.media_id),
             )
-        # Resampled first: a span then holds the same frames wherever it is.
+        # Resampled first, so that frames do not depend on where a span begins.
         frames = self._resampled(frames, decoded)
         for span, seconds, (run, frame) in sample.in_spans(frames, spans):
             yield (span, run), seconds, frame
@@ -88,8 +80,7 @@ class Frames:
     def _resampled(self, frames, decoded):
         """Yields `(seconds, (run, frame))`.
 
-        Neither a frame that is shown for long nor a clip reaches over frames
-        that were lost.
+        No held frame and no clip spans a gap of lost frames.
         """
         tagged = ((decoded.gaps, shown) for shown in frames)
         for gaps, unbroken in itertools.groupby(tagged, lambda item: item[0]):

@@ -1,4 +1,4 @@
-"""The data that a config names."""
+"""The data that a run learns from and is tested on."""
 
 import dataclasses
 import itertools
@@ -6,34 +6,57 @@ import itertools
 import numpy as np
 
 from video_repr.configs.config import Config
-from video_repr.configs.config import DatasetConfig
-from video_repr.data import ClipDataset
-from video_repr.data import Digits
-from video_repr.data import MovingMNIST
-from video_repr.data import load_digits
-from video_repr.data import read_sequences
+from video_repr.data.dataset import ClipDataset
+from video_repr.data.digits import Digits
+from video_repr.data.digits import load_digits
+from video_repr.data.frame_scaling import FrameScaling
+from video_repr.data.moving_mnist import MovingMNIST
+from video_repr.data.moving_mnist import read_sequences
 from video_repr.errors import InputError
 
-# Validation and test sequences are the same whatever the training seed, which
-# is never negative: no two splits share their trajectories.
+# Validation and test sequences do not depend on the training seed. Theirs are
+# negative and training's never is, so no two splits share trajectories.
 _HELD_OUT_SEEDS = {"validation": -1, "test": -2}
 # Sequences whose mean is the mean-frame baseline.
 _MEAN_OF_SEQUENCES = 2000
 
 
-def data_of(config):
-    """The data of a config: `Data` or `DatasetData`.
+def load_data(config):
+    """The data of a config: `MovingMNISTData` or `ClipDatasetData`.
 
     Raises:
-        InputError: if it cannot be had.
+        InputError: if they cannot be loaded.
     """
-    if isinstance(config.data, DatasetConfig):
-        return DatasetData.of(config)
-    return Data.of(config)
+    return _KINDS[config.data.kind].of(config)
+
+
+def frame_scaling(config):
+    """The `FrameScaling` of a config's data.
+
+    Raises:
+        InputError: if its dataset cannot be read.
+    """
+    if config.data.kind == "moving_mnist":
+        return FrameScaling((config.data.frame_size,) * 2)
+    dataset = ClipDataset(config.data.path)
+    shape = dataset.features.frame_shape
+    if config.model.output == "logistic":
+        return FrameScaling(shape)
+    train = dataset.split("train")
+    if not all(train["std"]):
+        raise InputError(
+            f"Expected percepts that vary in {config.data.path}. Received: "
+            "the same value in all training frames"
+        )
+    # uint8 pixels are in [0, 1] when they are scaled.
+    unit = 255 if dataset.features.is_image else 1
+    return FrameScaling.fitted(
+        config.model.output, shape, train["mean"], train["std"], unit
+    )
 
 
 @dataclasses.dataclass(frozen=True)
-class DatasetData:
+class ClipDatasetData:
     """Clips of a dataset directory for a config.
 
     Attributes:
@@ -61,7 +84,7 @@ class DatasetData:
 
         Args:
             batch_size: clips of a batch.
-            start: number of clips to leave out at the beginning.
+            start: number of clips to skip at the beginning.
         """
         clips = self._clips(
             "train",
@@ -93,7 +116,7 @@ class DatasetData:
         )
 
     def test_names(self, count):
-        """Where the first of `test`'s clips come from, in words."""
+        """The source of each of the first clips of `test`, in words."""
         names = (
             f"{example['id'].decode()}, frame {start + 1}"
             for example in self.dataset.examples(
@@ -125,7 +148,7 @@ class DatasetData:
         }
 
     def introduce(self):
-        """What is trained on, in words."""
+        """The training data, in words."""
         clips = self.dataset.split("train")["clips"]
         frames = self._window
         short = sum(
@@ -141,20 +164,20 @@ class DatasetData:
 
     @property
     def fingerprint(self):
-        """What the data are known by: the dataset's fingerprint."""
+        """Identifies the data: the dataset's fingerprint."""
         return self.dataset.fingerprint
 
     @property
     def place(self):
-        """Where they are."""
+        """The path of the dataset."""
         return self.config.data.path
 
     def videos(self):
-        """The videos that are trained on and chosen by.
+        """The videos of the training and validation splits.
 
         Returns:
-            For each split a dict from a video's name to its content, as
-            `ClipDataset.contents` says it.
+            For each split a dict from a video's name to its content, as in
+            `ClipDataset.contents`.
         """
         contents = self.dataset.contents
         return {
@@ -201,12 +224,12 @@ class DatasetData:
 
 
 @dataclasses.dataclass(frozen=True)
-class Data:
+class MovingMNISTData:
     """Moving MNIST for a config, from digits that are read once.
 
     Attributes:
-        config: a `configs.Config` whose `data.digits` names the source that
-            was found.
+        config: a `configs.Config` whose `data.digits` is the source that was
+            used.
         digits: `data.Digits`.
     """
 
@@ -215,10 +238,10 @@ class Data:
 
     @classmethod
     def of(cls, config):
-        """Finds the digits of a config; "auto" becomes what it found.
+        """Loads the digits of a config; "auto" becomes the source used.
 
         Raises:
-            InputError: if they cannot be had.
+            InputError: if they cannot be loaded.
         """
         digits = load_digits(config.data.digits)
         found = dataclasses.replace(config.data, digits=digits.source)
@@ -241,22 +264,22 @@ class Data:
 
         Args:
             batch_size: sequences of a batch.
-            start: number of sequences to leave out at the beginning.
+            start: number of sequences to skip at the beginning.
         """
         return self.sequences("train").dataset(batch_size, start=start)
 
     @property
     def fingerprint(self):
-        """What the data are known by: the SHA-256 of the glyphs."""
+        """Identifies the data: the SHA-256 of the glyphs."""
         return self.digits.describe()["sha256"]
 
     @property
     def place(self):
-        """Where the glyphs are from."""
+        """The source of the glyphs."""
         return self.digits.source
 
     def videos(self):
-        """There are none."""
+        """An empty dict: there are no videos."""
         return {}
 
     def introduce(self):
@@ -308,3 +331,9 @@ class Data:
             "input_frames": self.config.model.input_frames,
             "future_frames": self.config.model.future_frames,
         }
+
+
+_KINDS = {
+    "clip_dataset": ClipDatasetData,
+    "moving_mnist": MovingMNISTData,
+}

@@ -9,12 +9,12 @@ from video_repr.metrics import IN_WORDS
 
 @dataclasses.dataclass(frozen=True)
 class Terms:
-    """What only the one who exports an encoder can say of it.
+    """Statements on an encoder that only the person who exports it can make.
 
     Attributes:
         license: the licence of the weights, a name of SPDX's list.
         data_license: where the data come from and what their licence is.
-        limits: what users should know beside what every card says.
+        limits: what users should know, in addition to the standard text.
     """
 
     license: str | None = None

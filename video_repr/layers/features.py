@@ -1,14 +1,15 @@
-"""What every encoder gives, however it computes it."""
+"""The interface of all encoders."""
 
-from video_repr.models.shapes import TellsShapes
+from video_repr.layers.shapes import ComputesOutputShape
 
 
-class GivesFeatures(TellsShapes):
+class ReturnsFeatures(ComputesOutputShape):
     """Mixin for encoders: a call, `encode_sequence` and `encode_states`.
 
-    Their `call` has an argument `give`, which says what of both it returns,
-    and is None where what the encoder was made for is meant. Through the call
-    all three work in functional models too.
+    Their `call` has an argument `give`, which chooses whether it returns the
+    sequence, the states or both; None stands for the choice made in the
+    constructor. All three go through the call, and so work in functional models
+    too.
     """
 
     def __init__(self, *args, return_sequences, return_state, **kwargs):
@@ -18,7 +19,7 @@ class GivesFeatures(TellsShapes):
 
     @property
     def feature_size(self):
-        """Number of values of a feature vector."""
+        """Number of values in a feature vector."""
         return self.units[-1]
 
     def encode_sequence(self, clips, mask=None, training=None):
@@ -27,7 +28,7 @@ class GivesFeatures(TellsShapes):
         Args:
             clips: as for a call.
             mask: as for a call.
-            training: as for a call; that of the model around when None.
+            training: as for a call; that of the enclosing model when None.
 
         Returns:
             The top layer's h, `[batch, time, feature_size]`.
@@ -37,15 +38,15 @@ class GivesFeatures(TellsShapes):
     def encode_states(self, clips, mask=None, training=None, **given):
         """The states after the last frame, which decoders start from.
 
-        In a functional model this must be the encoder's first call: Keras takes
-        all calls of a layer to have as many outputs as its first, and does not
-        find the others.
+        In a functional model this must be the encoder's first call: Keras
+        assumes that all calls of a layer have as many outputs as its first, and
+        does not find the others.
 
         Args:
             clips: as for a call.
             mask: as for a call.
             training: as for a call.
-            **given: what else a call takes.
+            **given: further arguments of a call.
 
         Returns:
             `[[h, c], ...]`, a pair a layer, lowest first, each `[batch,
@@ -56,19 +57,19 @@ class GivesFeatures(TellsShapes):
         )
 
     def _give(self, what, clips, **given):
-        # Where `training` is given, also as None, Keras does not take that of
-        # the model around.
+        # If `training` is given, even as None, Keras does not use that of the
+        # enclosing model.
         given = {k: value for k, value in given.items() if value is not None}
         return self(clips, give=what, **given)
 
     def given(self, sequence, states, give):
-        """What a call returns.
+        """The result of a call.
 
         Args:
             sequence: `[batch, time, feature_size]`.
             states: `[[h, c], ...]`.
-            give: "sequence", "states" or "both"; None for what the encoder
-                was made for.
+            give: "sequence", "states" or "both"; None for the choice made in
+                the constructor.
         """
         if give is not None:
             return {
@@ -88,8 +89,8 @@ class GivesFeatures(TellsShapes):
         return (output, *([(batch, size)] * 2 for size in self.units))
 
     def compute_mask(self, clips, mask=None):
-        # Keras asks without `give`. The top layer has put its mask on the
-        # sequence, and states have none.
+        # Keras calls this without `give`. The top layer has put its mask on the
+        # sequence; states have none.
         return None
 
     def get_config(self):

@@ -25,13 +25,13 @@ from video_repr.files import sha256
 from video_repr.files import within
 from video_repr.files import write_json
 
-# Raised when what wrote an older one can no longer read it.
+# Increased when older versions of the package can no longer read exports.
 FORMAT_VERSION = 1
 
 CARD = "README.md"
 SUMS = "SHA256SUMS"
 
-# All that there is in an export.
+# All files of an export.
 _NAMES = {
     "assets",
     "config.json",
@@ -63,7 +63,7 @@ def write_config(directory, encoder, **about):
 
 
 def seal(directory):
-    """Writes the sums of the files in a directory."""
+    """Writes the checksums of the files in a directory."""
     lines = [
         f"{sha256(directory / name)}  {name}\n"
         for name in sorted(_sealed(directory))
@@ -72,17 +72,17 @@ def seal(directory):
 
 
 def sums_of(data):
-    """Sums by the names of files, of the bytes of a SHA256SUMS.
+    """Checksums by file name, from the bytes of a SHA256SUMS.
 
     Raises:
-        ValueError: if they are none.
+        ValueError: if the bytes are not such a file.
     """
     lines = [line.split("  ", 1) for line in text.lines(data) if line]
     return {name: digest for digest, name in lines}
 
 
 def is_export(directory):
-    """Whether a directory looks like an export, whole or not."""
+    """Whether a directory looks like an export, damaged or not."""
     return all(
         (pathlib.Path(directory) / name).is_file()
         for name in ("saved_model.pb", "encoder.keras", "config.json")
@@ -90,7 +90,7 @@ def is_export(directory):
 
 
 def versions_of(directory):
-    """The versions of an encoder, directories, the oldest first."""
+    """The directories of an encoder's versions, the oldest first."""
     versions = [
         p for p in directory.glob("*") if p.name.isdecimal() and p.is_dir()
     ]
@@ -114,7 +114,7 @@ EXPORT = Kind("an export", _is_only_an_export)
 
 
 def check(directory):
-    """Reads config.json of an export that is as it was written.
+    """Verifies an export's checksums, and reads its config.json.
 
     Returns:
         A dict.
@@ -176,12 +176,12 @@ def check(directory):
 
 
 def _sealed(directory):
-    """Names of the files of a directory that have sums."""
+    """Names of the files in a directory that have checksums."""
     return {
         path.relative_to(directory).as_posix()
         for path in directory.rglob("*")
         if path.is_file()
         and path.name not in (CARD, SUMS)
-        # What file managers leave.
+        # Files that file managers leave.
         and not path.name.startswith(".")
     }

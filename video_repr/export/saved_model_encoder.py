@@ -1,0 +1,124 @@
+"""Exported encoders as Keras layers."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from video_repr import inputs
+from video_repr.errors import InputError
+from video_repr.export import layout
+from video_repr.layers.features import ReturnsFeatures
+
+
+@keras.saving.register_keras_serializable(package="video_repr")
+class SavedModelEncoder(ReturnsFeatures, keras.layers.Layer):
+    """An exported encoder as a Keras layer, from its SavedModel.
+
+    It computes and fine-tunes like the SavedModel without video_repr;
+    `encoder.keras` has the `Encoder` itself. An `ActionClassifier` can use
+    either.
+
+    Example:
+    >>> encoder = SavedModelEncoder("saved_models/demo/1")
+    >>> model = keras.Sequential([encoder, keras.layers.Dense(2)])
+
+    Args:
+        directory: an export. A `.keras` file with this layer contains its
+            weights and this path, exactly as given; to load the file, the
+            export must still be there.
+        return_sequences: as for `Encoder`.
+        return_state: as for `Encoder`.
+
+    Call arguments:
+        clips: `[batch, time, *frame_shape]` or `[batch, time, features]`,
+            floating point and finite, pixels in [0, 1]; or uint8 pixels,
+            which are scaled to [0, 1]. In a model Keras casts uint8 to float
+            first, unless the input is `keras.Input(..., dtype="uint8")`.
+        mask: not supported; `encoder.keras` reads masked clips.
+        training: whether dropout is active.
+
+    Returns:
+        The same as an `Encoder`.
+
+    Raises:
+        InputError: if there is no export of an encoder, or it is broken,
+            altered, or written by a newer version of this package.
+    """
+
+    def __init__(
+        self, directory, *, return_sequences=False, return_state=False, **kwargs
+    ):
+        # It computes in float32, whatever the dtype policy.
+        super().__init__(
+            return_sequences=return_sequences,
+            return_state=return_state,
+            **{"dtype": "float32", "autocast": False, **kwargs},
+        )
+        self.directory = str(directory)
+        about = layout.check(directory)["encoder"]
+        self._saved = _load(directory)
+        self.units = tuple(about["units"])
+        self.frame_shape = tuple(about["frame_shape"])
+        self.features = math.prod(self.frame_shape)
+        self.pixels = about["pixels"]
+        trainable = {id(v) for v in self._saved.trainable_variables}
+        for variable in self._saved.variables:
+            self._track_variable(
+                keras.Variable(
+                    variable,
+                    trainable=id(variable) in trainable,
+                    dtype=variable.dtype.name,
+                    # The path of the variable before the export.
+                    name=variable.name.partition(":")[0].replace("/", "_"),
+                )
+            )
+        self.built = True
+
+    def call(self, clips, mask=None, training=False, give=None):
+        if mask is not None:
+            raise ValueError(
+                f"{self.directory} reads whole clips; the Encoder in its "
+                f"encoder.keras reads masked ones. Received: mask={mask}"
+            )
+        clips = tf.convert_to_tensor(clips)
+        self._check(clips.shape)
+        if tf.executing_eagerly():
+            # In a graph the export itself checks them.
+            inputs.checked(clips, self.pixels)
+        clips = inputs.scale(clips, "float32")
+        if len(clips.shape) == 3:
+            batch, time = keras.ops.shape(clips)[:2]
+            clips = keras.ops.reshape(clips, (batch, time, *self.frame_shape))
+        for loss in self._saved.regularization_losses:
+            self.add_loss(loss())
+        # There is an exported function for each value.
+        training = bool(training)
+        if give is None and not (self.return_sequences or self.return_state):
+            return self._saved(clips, training=training)
+        return self.given(*self._saved.read(clips, training=training), give)
+
+    def _check(self, shape):
+        """Refuses clips of another shape than the export's."""
+        if (
+            tuple(shape[2:]) not in (self.frame_shape, (self.features,))
+            or shape[1] == 0
+        ):
+            expected = ", ".join(map(str, self.frame_shape))
+            raise ValueError(
+                f"{self.directory} reads clips of shape [batch, time, "
+                f"{expected}], of at least 1 frame. Received: {tuple(shape)}"
+            )
+
+    def get_config(self):
+        return {**super().get_config(), "directory": self.directory}
+
+
+def _load(path):
+    try:
+        return tf.saved_model.load(str(path))
+    except Exception as error:
+        # TensorFlow has many types for what a broken SavedModel raises.
+        raise InputError(
+            f"Expected a whole export. Received: {str(path)!r}: {error}"
+        ) from error
