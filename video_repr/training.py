@@ -86,7 +86,8 @@ def build_model(config, frames=None):
     )
     seq2seq.build((None, seq2seq.clip_frames, *frames.shape))
     seq2seq.compile(_optimizer(training), jit_compile=training.jit_compile)
-    # Built before the first step, its variables take their memory early.
+    # If the memory is too small for its variables, this fails before the data
+    # are read rather than in the first step.
     seq2seq.optimizer.build(seq2seq.trainable_variables)
     return seq2seq
 

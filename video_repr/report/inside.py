@@ -107,7 +107,7 @@ def rollout(subject):
 def _random_decoders(subject):
     """Untrained future decoders, with the run's forget bias and with 0.
 
-    The authors' forget bias was 0 at first; such decoders forget at once.
+    The paper's forget bias is 0; such decoders forget at once.
     """
     bias = subject.config.model.forget_bias
     name = f"random weights, as this run began, forget bias {bias:g}"
