@@ -320,7 +320,9 @@ def test_what_a_model_was_saved_with_before_the_optimizers(clips, tmp_path):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "jit_compile", [False, pytest.param(True, marks=pytest.mark.hard)]
+)
 def test_a_compiled_update_scales_its_loss(clips, jit_compile):
     keras.config.set_dtype_policy("mixed_float16")
     try:
