@@ -135,9 +135,12 @@ video_repr.export_encoder(encoder, "export", (6,))
 exported = keras.Sequential([video_repr.SavedModelEncoder("export")])
 exported.build(clips.shape)
 found = {}
+pictures = keras.Sequential([
+    keras.Input((5, 2, 3, 1)), video_repr.PeepholeConvLSTM(2, 3),
+])
 for name, model in (
     ("encoder", encoder), ("seq2seq", seq2seq), ("classifier", classifier),
-    ("sequence", sequence), ("exported", exported),
+    ("sequence", sequence), ("pictures", pictures), ("exported", exported),
 ):
     model.save(f"{name}.keras")
     found[name] = sum(float(np.abs(w).sum()) for w in model.get_weights())

@@ -13,6 +13,8 @@ from . import visualization as visualization
 from .errors import InputError as InputError
 from .export import SavedModelEncoder as SavedModelEncoder
 from .export import export_encoder as export_encoder
+from .layers import PeepholeConvLSTM as PeepholeConvLSTM
+from .layers import PeepholeConvLSTMCell as PeepholeConvLSTMCell
 from .layers import PeepholeLSTM as PeepholeLSTM
 from .layers import PeepholeLSTMCell as PeepholeLSTMCell
 from .losses import BceSumPerFrame as BceSumPerFrame

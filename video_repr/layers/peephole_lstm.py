@@ -5,7 +5,8 @@ import tensorflow as tf
 
 from video_repr.layers import recurrence
 from video_repr.layers.peephole_lstm_cell import PeepholeLSTMCell
-from video_repr.layers.trainable import SavesTrainable
+from video_repr.layers.peephole_rnn import PeepholeRNN
+from video_repr.layers.peephole_rnn import of_cell
 from video_repr.layers.trainable import hand_down
 
 ACTIVATIONS = (
@@ -18,25 +19,8 @@ ACTIVATIONS = (
 )
 
 
-class _RNN(keras.layers.RNN):
-    """Keras's RNN, with a cell that the layer makes itself."""
-
-    def get_config(self):
-        config = super().get_config()
-        del config["cell"]
-        return config
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**config)
-
-
-def _of_cell(name):
-    return property(lambda layer: getattr(layer.cell, name))
-
-
 @keras.saving.register_keras_serializable(package="video_repr")
-class PeepholeLSTM(SavesTrainable, _RNN):
+class PeepholeLSTM(PeepholeRNN):
     """A peephole LSTM over a whole sequence, used like `keras.layers.LSTM`.
 
     Equal to `keras.layers.RNN(PeepholeLSTMCell(units))`, weights included,
@@ -181,28 +165,7 @@ class PeepholeLSTM(SavesTrainable, _RNN):
         )
         hand_down(self)
 
-    units = _of_cell("units")
-    activation = _of_cell("activation")
-    recurrent_activation = _of_cell("recurrent_activation")
-    use_bias = _of_cell("use_bias")
-    kernel_initializer = _of_cell("kernel_initializer")
-    recurrent_initializer = _of_cell("recurrent_initializer")
-    bias_initializer = _of_cell("bias_initializer")
-    unit_forget_bias = _of_cell("unit_forget_bias")
-    kernel_regularizer = _of_cell("kernel_regularizer")
-    recurrent_regularizer = _of_cell("recurrent_regularizer")
-    bias_regularizer = _of_cell("bias_regularizer")
-    kernel_constraint = _of_cell("kernel_constraint")
-    recurrent_constraint = _of_cell("recurrent_constraint")
-    bias_constraint = _of_cell("bias_constraint")
-    dropout = _of_cell("dropout")
-    recurrent_dropout = _of_cell("recurrent_dropout")
-    seed = _of_cell("seed")
-    peephole_initializer = _of_cell("peephole_initializer")
-    peephole_regularizer = _of_cell("peephole_regularizer")
-    peephole_constraint = _of_cell("peephole_constraint")
-    forget_bias = _of_cell("forget_bias")
-    variational_dropout = _of_cell("variational_dropout")
+    units = of_cell("units")
 
     def build(self, sequences_shape, initial_state_shape=None):
         if len(sequences_shape) != 3:
@@ -212,51 +175,8 @@ class PeepholeLSTM(SavesTrainable, _RNN):
             )
         super().build(sequences_shape)
 
-    def call(self, sequences, initial_state=None, mask=None, training=False):
-        self._check(sequences, initial_state)
-        from_zeros = initial_state is None and not self.stateful
-        if initial_state is None:
-            initial_state = (
-                self.states
-                if self.stateful
-                else self.get_initial_state(keras.ops.shape(sequences)[0])
-            )
-        h, c = (
-            keras.ops.cast(state, self.compute_dtype) for state in initial_state
-        )
-        mask = _as_mask(mask, sequences)
-        if self.go_backwards:
-            sequences = tf.reverse(sequences, [1])
-            mask = None if mask is None else tf.reverse(mask, [1])
-        outputs, c = recurrence.peephole_lstm(
-            self.cell.drive(sequences, training),
-            h,
-            c,
-            self.cell.recurrent_weights(training),
-            tf.convert_to_tensor(self.cell.peephole),
-            steps=keras.ops.shape(sequences)[1],
-            from_zeros=from_zeros,
-            mask=mask,
-            kept=self.cell.kept(h, training),
-            unroll=self.unroll,
-        )
-        h = outputs[:, -1]
-        if mask is not None:
-            # Before the first step that is read, Keras's output is zero, even
-            # if the initial state is not.
-            shown = (
-                mask
-                if self.zero_output_for_mask
-                else tf.cumsum(tf.cast(mask, tf.int32), axis=1) > 0
-            )
-            outputs = tf.where(
-                shown[:, :, None], outputs, tf.zeros_like(outputs)
-            )
-        if self.stateful:
-            for state, value in zip(self.states, (h, c), strict=True):
-                state.assign(value)
-        output = outputs if self.return_sequences else outputs[:, -1]
-        return (output, h, c) if self.return_state else output
+    def recur(self, *args, **kwargs):
+        return recurrence.peephole_lstm(*args, unroll=self.unroll, **kwargs)
 
     def activations(self, sequences, initial_state=None):
         """Activations of the gates, for plots; slower than `call`.
@@ -272,7 +192,7 @@ class PeepholeLSTM(SavesTrainable, _RNN):
         # In the precision of the weights, and of NumPy.
         dtype = self.variable_dtype
         sequences = tf.cast(sequences, dtype)
-        self._check(sequences, initial_state)
+        self.check(sequences, initial_state)
         batch, time = sequences.shape[:2]
         if initial_state is None:
             initial_state = self.cell.get_initial_state(batch)
@@ -298,7 +218,7 @@ class PeepholeLSTM(SavesTrainable, _RNN):
             )
         }
 
-    def _check(self, sequences, initial_state):
+    def check(self, sequences, initial_state):
         if isinstance(sequences, tf.RaggedTensor):
             raise ValueError(
                 "PeepholeLSTM reads dense sequences; of ragged ones "
@@ -336,31 +256,3 @@ class PeepholeLSTM(SavesTrainable, _RNN):
                 "initial_state must be [h, c], each of shape "
                 f"[batch, {self.cell.units}]. Received shapes: {shapes}"
             )
-
-    def get_config(self):
-        cell = self.cell.get_config()
-        return {
-            **{k: v for k, v in cell.items() if k not in ("name", "dtype")},
-            **super().get_config(),
-            "activity_regularizer": keras.regularizers.serialize(
-                self.activity_regularizer
-            ),
-        }
-
-
-def _as_mask(mask, sequences):
-    """The mask of the sequence, `[batch, time]`, bool; drops the states'."""
-    if isinstance(mask, list | tuple):
-        mask = mask[0]
-    if mask is None:
-        return None
-    mask = tf.cast(mask, tf.bool)
-    if mask.shape.rank == 3 and mask.shape[2] == 1:
-        mask = mask[:, :, 0]
-    if not mask.shape.is_compatible_with(sequences.shape[:2]):
-        raise ValueError(
-            "mask must be of shape [batch, time]. Received: one of shape "
-            f"{tuple(mask.shape)} for sequences of shape "
-            f"{tuple(sequences.shape)}"
-        )
-    return mask

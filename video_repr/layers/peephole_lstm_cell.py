@@ -194,7 +194,7 @@ class PeepholeLSTMCell(SavesRandomState, keras.layers.Layer):
                 "bias", (4 * self.units,), self._initial_bias
             )
 
-    def _weight(self, name, shape, initializer=None):
+    def _weight(self, name, shape, initializer=None, **options):
         kind = name.removesuffix("_kernel")
         return self.add_weight(
             name=name,
@@ -202,6 +202,7 @@ class PeepholeLSTMCell(SavesRandomState, keras.layers.Layer):
             initializer=initializer or getattr(self, f"{kind}_initializer"),
             regularizer=getattr(self, f"{kind}_regularizer"),
             constraint=getattr(self, f"{kind}_constraint"),
+            **options,
         )
 
     def _initial_bias(self, shape, dtype=None):
@@ -240,17 +241,38 @@ class PeepholeLSTMCell(SavesRandomState, keras.layers.Layer):
             )
         if self.dropout and training:
             shape = None
-            if self.variational_dropout and inputs.shape.rank == 3:
+            if self._are_all_steps(inputs) and self.variational_dropout:
                 # The same at every step.
-                shape = keras.ops.shape(inputs)[0], 1, inputs.shape[2]
+                batch, _, *step = keras.ops.shape(inputs)
+                shape = batch, 1, *step
             inputs = keras.random.dropout(
                 inputs,
                 self.dropout,
                 noise_shape=shape,
                 seed=self.seed_generator,
             )
-        driven = keras.ops.matmul(inputs, self.kernel)
+        driven = self._input_product(inputs)
         return driven if self.bias is None else driven + self.bias
+
+    def _are_all_steps(self, inputs):
+        """Whether inputs are a sequence rather than one step of it."""
+        return inputs.shape.rank == self.kernel.ndim + 1
+
+    def _input_product(self, inputs):
+        return keras.ops.matmul(inputs, self.kernel)
+
+    @property
+    def cell_dtype(self):
+        """What c is computed in."""
+        return self.compute_dtype
+
+    def gate_peepholes(self):
+        """The peepholes of the input, forget and output gates."""
+        return tf.convert_to_tensor(self.peephole)
+
+    def zeros_for(self, sequences):
+        """The states before a batch of sequences."""
+        return self.get_initial_state(keras.ops.shape(sequences)[0])
 
     def recurrent_weights(self, training=False):
         """The recurrent weights; in training a share of them is dropped."""

@@ -1,4 +1,4 @@
-"""The time loop of the peephole LSTM, with its own gradient.
+"""The time loops of the peephole LSTMs, with gradients of their own.
 
 This is the only file where speed tricks live:
 
@@ -64,22 +64,23 @@ def gates(z, c, peephole, axis=-1):
     return tf.concat([i, f, g, o], axis=axis), h, c
 
 
-def _gates_gradient(activations, c_before, c, peephole, dh, dc):
-    """Gradient of `gates` along the first axis.
+def _gates_gradient(activations, c_before, c, peephole, dh, dc, axis):
+    """Gradient of `gates`.
 
     Args:
-        activations: `[4 * units, batch]`, as returned by `gates`.
-        c_before: `[units, batch]`, the cell before the step.
-        c: `[units, batch]`, the cell after the step.
-        peephole: `[3, units, 1]`.
-        dh: `[units, batch]`, gradient that reaches the step's output.
-        dc: `[units, batch]`, gradient that reaches the step's new cell.
+        activations: as returned by `gates`.
+        c_before: the cell before the step.
+        c: the cell after the step.
+        peephole: as for `gates`.
+        dh: gradient that reaches the step's output.
+        dc: gradient that reaches the step's new cell.
+        axis: as for `gates`.
 
     Returns:
         `(dz, dc_before)`: gradients of the pre-activations, packed as the
         activations, and of the previous cell.
     """
-    i, f, g, o = tf.split(activations, 4, axis=0)
+    i, f, g, o = tf.split(activations, 4, axis=axis)
     tanh_c = tf.tanh(c)
     dzo = dh * tanh_c * o * (1 - o)
     dc = dc + dh * o * (1 - tanh_c * tanh_c) + dzo * peephole[2]
@@ -87,7 +88,7 @@ def _gates_gradient(activations, c_before, c, peephole, dh, dc):
     dzf = dc * c_before * f * (1 - f)
     dzg = dc * i * (1 - g * g)
     dc_before = dc * f + dzi * peephole[0] + dzf * peephole[1]
-    return tf.concat([dzi, dzf, dzg, dzo], axis=0), dc_before
+    return tf.concat([dzi, dzf, dzg, dzo], axis=axis), dc_before
 
 
 def peephole_lstm(
@@ -141,7 +142,7 @@ def peephole_lstm(
         drive_at = (lambda t: drive[t]) if has_input else (lambda t: drive)
         columns = peephole[:, :, None]
         h, c = tf.transpose(h), tf.transpose(c)
-        hs, cs, activations = _forward(
+        hs, cs, activations = forward(
             drive_at,
             steps,
             h,
@@ -156,13 +157,13 @@ def peephole_lstm(
         c_before = tf.concat([c[None], cs[:-1]], axis=0)
 
         def gradient(dhs, dc):
-            dz, dh, dc = _backward(
+            dz, dh, dc = backward(
                 tf.transpose(dhs, [1, 2, 0]),
                 tf.transpose(dc),
                 activations,
                 c_before,
                 cs,
-                recurrent_kernel,
+                lambda dz: tf.matmul(recurrent_kernel, dz),
                 columns,
                 from_zeros,
                 taken,
@@ -170,11 +171,11 @@ def peephole_lstm(
                 unroll,
             )
             drecurrent = (
-                tf.einsum("tub,tzb->uz", _thinned(hs[:-1], kept), dz[1:])
+                tf.einsum("tub,tzb->uz", thinned(hs[:-1], kept), dz[1:])
                 if from_zeros
                 else tf.einsum(
                     "tub,tzb->uz",
-                    _thinned(tf.concat([h[None], hs[:-1]], axis=0), kept),
+                    thinned(tf.concat([h[None], hs[:-1]], axis=0), kept),
                     dz,
                 )
             )
@@ -254,15 +255,12 @@ def _product_with(kernel, columns):
     return lambda x: tf.matmul(transposed, x)
 
 
-def _product_with_zeros(h):
-    return tf.tile(h, [4, 1])
-
-
-def _thinned(h, kept):
+def thinned(h, kept):
+    """What the gates read of h."""
     return h if kept is None else h * kept
 
 
-def _forward(
+def forward(
     drive_at,
     steps,
     h,
@@ -272,12 +270,39 @@ def _forward(
     from_zeros,
     taken,
     kept,
-    unroll,
+    unroll=False,
+    axis=0,
 ):
-    def step(t, h, c, hs, cs, activations, product=product):
+    """The loop over the steps.
+
+    Args:
+        drive_at: function from a step to what enters its gates.
+        steps: number of steps.
+        h: initial output.
+        c: initial cell, in whose type the gates are computed.
+        product: function from h to the recurrent part of what enters the gates.
+        peephole: as for `gates`.
+        from_zeros: whether h and c are zeros.
+        taken: by step, whether it is taken, of a shape that broadcasts to h;
+            None for all.
+        kept: factor of h where the gates read it; 1 when None.
+        unroll: whether to trace the steps without a loop.
+        axis: of the units.
+
+    Returns:
+        h, c and the activated gates of all steps, `[time, ...]`.
+    """
+
+    def step(t, h, c, hs, cs, activations, first=False):
         before = h, c
-        z = drive_at(t) + product(_thinned(h, kept))
-        a, h, c = gates(z, c, peephole, axis=0)
+        recurrent = (
+            tf.concat([h] * 4, axis=axis)
+            if first
+            else product(thinned(h, kept))
+        )
+        z = tf.cast(drive_at(t) + recurrent, c.dtype)
+        a, h, c = gates(z, c, peephole, axis=axis)
+        h = tf.cast(h, before[0].dtype)
         if taken is not None:
             h, c = (
                 tf.where(taken[t], new, old)
@@ -292,46 +317,68 @@ def _forward(
             activations.write(t, a),
         )
 
-    variables = 0, h, c, *(_array(h, steps) for _ in range(3))
+    variables = 0, h, c, *(_array(like, steps) for like in (h, c, c))
     if from_zeros:
-        variables = step(*variables, product=_product_with_zeros)
+        variables = step(*variables, first=True)
     _, _, _, *arrays = _loop(step, steps, variables, unroll)
     return tuple(array.stack() for array in arrays)
 
 
-def _backward(
+def backward(
     dhs,
     dc,
     activations,
     c_before,
     cs,
-    recurrent_kernel,
+    back,
     peephole,
     from_zeros,
     taken,
     kept,
-    unroll,
+    unroll=False,
+    axis=0,
 ):
+    """The loop back.
+
+    Args:
+        dhs: gradient of h after every step, `[time, ...]`.
+        dc: gradient of the last cell.
+        activations: as `forward` returns them.
+        c_before: the cell before every step.
+        cs: the cell after every step.
+        back: function from the gradient of what enters the gates to that of the
+            h that `product` read.
+        peephole: as for `forward`, as all that follow.
+        from_zeros: ...
+        taken: ...
+        kept: ...
+        unroll: ...
+        axis: ...
+
+    Returns:
+        The gradients of what enters the gates of every step, and of the initial
+        h and c.
+    """
     steps = tf.shape(dhs)[0] if dhs.shape[0] is None else dhs.shape[0]
 
     def before(t, dh, dc):
         """Gradients of z, of the previous cell, and of h at masked steps."""
-        dh = dhs[t] + dh
+        dh = tf.cast(dhs[t] + dh, dc.dtype)
         dz, dc_before = _gates_gradient(
-            activations[t], c_before[t], cs[t], peephole, dh, dc
+            activations[t], c_before[t], cs[t], peephole, dh, dc, axis
         )
         if taken is None:
             return dz, dc_before, None
         return (
             tf.where(taken[t], dz, tf.zeros_like(dz)),
             tf.where(taken[t], dc_before, dc),
-            tf.where(taken[t], tf.zeros_like(dh), dh),
+            tf.cast(tf.where(taken[t], tf.zeros_like(dh), dh), dhs.dtype),
         )
 
     def step(k, dh, dc, dzs):
         t = steps - 1 - k
         dz, dc, stayed = before(t, dh, dc)
-        dh = _thinned(tf.matmul(recurrent_kernel, dz), kept)
+        dh = thinned(back(dz), kept)
         if stayed is not None:
             dh += stayed
         return k + 1, dh, dc, dzs.write(t, dz)
@@ -339,7 +386,7 @@ def _backward(
     _, dh, dc, dzs = _loop(
         step,
         steps - 1 if from_zeros else steps,
-        (0, tf.zeros_like(dc), dc, _array(dc, steps)),
+        (0, tf.zeros_like(dhs[0]), dc, _array(dc, steps)),
         unroll,
     )
     if from_zeros:
