@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import pathlib
 import re
 import sys
 from typing import Annotated
@@ -148,6 +149,16 @@ def main(kind, program, arguments=None):
         The exit code: 0 for success, 1 for a failed job, 2 for unusable input.
     """
     # Otherwise Beam logs about clouds that are not in use.
+    package = pathlib.Path(next(iter(sys.modules["pipelines"].__path__)))
+    if package != pathlib.Path(__file__).parent:
+        # An editable install finds the module, and not the package around it.
+        print(
+            f"{program}: Expected video_repr's own package pipelines. "
+            f"Received: another, {package}, which is found first: work in "
+            "another directory, or rename it",
+            file=sys.stderr,
+        )
+        return 2
     logging.getLogger().setLevel(logging.ERROR)
     ours, beams = split_arguments(arguments)
     try:

@@ -24,10 +24,10 @@ from pipelines.arguments import Input
 from pipelines.arguments import Output
 from pipelines.arguments import main
 from pipelines.engine import Engine
-from pipelines.training.artifacts import fingerprint
 from pipelines.transforms.crop import Patches
 from video_repr._quiet import import_tensorflow
 from video_repr.errors import InputError
+from video_repr.files import fingerprint
 from video_repr.files import only_writer
 from video_repr.files import read_json
 from video_repr.files import write_json

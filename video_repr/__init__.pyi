@@ -8,7 +8,10 @@ from . import layers as layers
 from . import losses as losses
 from . import metrics as metrics
 from . import models as models
+from . import optimizers as optimizers
+from . import report as report
 from . import training as training
+from . import transfer as transfer
 from . import visualization as visualization
 from .errors import InputError as InputError
 from .export import SavedModelEncoder as SavedModelEncoder

@@ -314,6 +314,17 @@ def sha256(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def fingerprint(directory):
+    """Hexadecimal SHA-256 of the names and contents of a directory's files."""
+    directory = pathlib.Path(directory)
+    lines = [
+        f"{path.relative_to(directory).as_posix()} {sha256(path)}"
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    ]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
 def write_json(path, values):
     """Writes readable JSON: indented, with a final newline."""
     with whole_file(path) as partial:

@@ -10,7 +10,8 @@
     evaluation.json    the test set, read once
     figures/           strips, animation, error curve
 
-Only `Run` contains these names.
+Only `Run` contains these names. What `finetune` and `label-curve` write is in
+`transfer.predictions` and `transfer.cells`.
 """
 
 import dataclasses

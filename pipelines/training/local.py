@@ -28,6 +28,7 @@ from video_repr.export import layout
 from video_repr.files import moved_aside
 from video_repr.files import only_writer
 from video_repr.files import restore
+from video_repr.files import sha256
 from video_repr.files import write_json
 
 
@@ -216,4 +217,4 @@ def _of_path(path):
     path = pathlib.Path(path)
     if path.is_dir():
         return artifacts.fingerprint(path)
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return sha256(path)

@@ -13,10 +13,13 @@ from video_repr import Encoder
 from video_repr import VideoSeq2Seq
 from video_repr.data import ClipDataset
 from video_repr.data import features as fields
-from video_repr.data.dataset import load
 from video_repr.data.features import Features
 from video_repr.errors import InputError
 from video_repr.models.classifier import clip_probabilities
+
+
+def load(path, split, **options):
+    return ClipDataset(path).clips(split, **options)
 
 
 @pytest.fixture

@@ -81,6 +81,25 @@ def test_copies_by_config(model, clips):
         assert_close(copy(clips), model(clips))
 
 
+def test_a_loaded_model_has_a_summary(model, tmp_path):
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    lines = []
+    again.summary(expand_nested=True, print_fn=lines.append)
+    assert f"{model.count_params():,}" in "".join(lines)
+
+
+def test_padded_clips_in_a_sequential_model(clips):
+    model = keras.Sequential([Encoder((4,)), keras.layers.Dense(2)])
+    mask = np.arange(clips.shape[1]) < [[2], [clips.shape[1]]]
+    padded = {"clips": clips, "mask": mask}
+    found = model(padded)
+    assert_close(found[:1], model(clips[:1, :2]))
+    assert_close(found[1:], model(clips[1:]))
+    model.compile("sgd", "mse", run_eagerly=True)
+    model.fit(padded, np.zeros((len(clips), 2)), verbose=0)
+
+
 def test_weights_by_themselves(model, clips, tmp_path):
     model.save_weights(tmp_path / "model.weights.h5")
     copy = keras.models.clone_model(model)

@@ -26,9 +26,6 @@ def from_dict(values, of=Config, where="config", defaults=False):
         raise InputError(
             f"Expected {where} to be an object. Received: {values!r}"
         )
-    data = values.get("data")
-    if of is Config and isinstance(data, dict) and "path" in data:
-        of = Config
     kinds = typing.get_type_hints(of)
     unknown = set(values) - set(kinds)
     missing = {
@@ -85,7 +82,7 @@ def _of_kind(values, kinds, where):
     before = "clip_dataset" if "path" in values else "moving_mnist"
     name = values.get("kind", before)
     by_name = {kind.kind: kind for kind in kinds}
-    if name not in by_name:
+    if not isinstance(name, str) or name not in by_name:
         raise InputError(
             f"Expected {where}.kind to be one of {', '.join(by_name)}. "
             f"Received: {name!r}"

@@ -278,26 +278,6 @@ class ClipDataset:
         return splits[split]
 
 
-def load(
-    path,
-    split,
-    clip_length=None,
-    stride=None,
-    batch=None,
-    shuffle=False,
-    seed=0,
-):
-    """Clips of a dataset directory: `ClipDataset(path).clips(split, ...)`."""
-    return ClipDataset(path).clips(
-        split,
-        clip_length=clip_length,
-        stride=stride,
-        batch=batch,
-        shuffle=shuffle,
-        seed=seed,
-    )
-
-
 def fingerprint(info, features):
     """SHA-256 of a dataset's records and of their features.
 

@@ -87,7 +87,9 @@ def _introduce(config):
     except InputError:
         # The data are no longer there.
         data = config.data
-        return getattr(data, "path", None) or f"digits from {data.digits!r}"
+        if data.kind == "clip_dataset":
+            return data.path
+        return f"digits from {data.digits!r}"
 
 
 def _metrics(run, partial, model):

@@ -80,8 +80,9 @@ class ReturnsFeatures(ComputesOutputShape):
         output = sequence if self.return_sequences else states[-1][0]
         return (output, *states) if self.return_state else output
 
-    def compute_output_shape(self, clips_shape):
-        batch, time = clips_shape[:2]
+    def compute_output_shape(self, clips_shape=None, input_shape=None):
+        # A loaded encoder is asked by the name that it was built with.
+        batch, time = (clips_shape or input_shape)[:2]
         steps = (time,) if self.return_sequences else ()
         output = (batch, *steps, self.feature_size)
         if not self.return_state:

@@ -79,7 +79,8 @@ class PeepholeLSTM(PeepholeRNN):
         peephole_constraint: ...
         forget_bias: ...
         variational_dropout: ...
-        **kwargs: as for `keras.layers.RNN`.
+        **kwargs: as for `keras.layers.RNN`; `use_cudnn` and `implementation`
+            have no effect.
 
     Call arguments:
         sequences: `[batch, time, features]`, time at least 1, floating point.
@@ -127,6 +128,9 @@ class PeepholeLSTM(PeepholeRNN):
         variational_dropout=False,
         **kwargs,
     ):
+        # Of Keras's LSTM, which chooses among programs by them.
+        for name in ("use_cudnn", "implementation"):
+            kwargs.pop(name, None)
         cell = PeepholeLSTMCell(
             units,
             activation=activation,
@@ -192,10 +196,18 @@ class PeepholeLSTM(PeepholeRNN):
         # In the precision of the weights, and of NumPy.
         dtype = self.variable_dtype
         sequences = tf.cast(sequences, dtype)
+        if not self.built:
+            self.build(sequences.shape)
         self.check(sequences, initial_state)
+        if self.go_backwards:
+            sequences = tf.reverse(sequences, [1])
         batch, time = sequences.shape[:2]
         if initial_state is None:
-            initial_state = self.cell.get_initial_state(batch)
+            initial_state = (
+                self.states
+                if self.stateful
+                else self.cell.get_initial_state(batch)
+            )
         h, c = (tf.cast(state, dtype) for state in initial_state)
         drive = tf.broadcast_to(
             self.cell.drive(sequences), (batch, time, 4 * self.cell.units)

@@ -144,8 +144,8 @@ class ReadsPaddedClips:
     def __call__(self, clips, *args, **kwargs):
         if isinstance(clips, dict):
             clips, mask = inputs.PaddedClips().parts(clips)
-            mask = tf.cast(mask, tf.bool)
-            return super().__call__(clips, *args, mask=mask, **kwargs)
+            # `Sequential` gives a mask of its own, of what it cannot read.
+            kwargs["mask"] = tf.cast(mask, tf.bool)
         return super().__call__(clips, *args, **kwargs)
 
 

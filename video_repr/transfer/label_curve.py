@@ -9,12 +9,12 @@ import numpy as np
 
 from video_repr import visualization
 from video_repr.data import ClipDataset
+from video_repr.data.clips import block_starts
 from video_repr.data.draw import rng_of
 from video_repr.errors import InputError
 from video_repr.errors import need
 from video_repr.files import whole_file
 from video_repr.files import write_json
-from video_repr.models.classifier import block_starts
 from video_repr.transfer import baselines
 from video_repr.transfer.cells import Cells
 from video_repr.transfer.cells import go_on
