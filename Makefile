@@ -1,5 +1,5 @@
 # make demo       learn from bouncing digits, predict, show, export
-# make test       lint and tests, some twenty minutes on two cores
+# make test       lint and tests, some seventeen minutes on two cores
 # make test-fast  for one who edits: the quick ones
 # make test-hard  what only long runs show: thousands of damaged files, kills
 # make test-oldest  the oldest TensorFlow, and what goes with it: the wheel
