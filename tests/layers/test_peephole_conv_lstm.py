@@ -153,6 +153,7 @@ OPTIONS = {
     "dilation": {"return_sequences": True, "dilation_rate": 2},
     "use_bias": {"use_bias": False},
     "wide": {"kernel_size": (3, 5)},
+    "unroll": {"return_sequences": True, "unroll": True},
     "even": {"kernel_size": 2, "return_sequences": True},
 }
 MASK = np.array([[True, False, True, True], [False, True, True, False]])

@@ -27,6 +27,7 @@ def peephole_conv_lstm(
     from_zeros,
     mask=None,
     kept=None,
+    unroll=False,
 ):
     """Runs a convolutional peephole LSTM over a whole sequence.
 
@@ -44,6 +45,7 @@ def peephole_conv_lstm(
         from_zeros: as for `peephole_lstm`.
         mask: as for `peephole_lstm`.
         kept: as h, factor of h where the gates read it; 1 when None.
+        unroll: as for `peephole_lstm`.
 
     Returns:
         `(sequence, c)`: h after every step, `[batch, time, rows, columns,
@@ -71,6 +73,7 @@ def peephole_conv_lstm(
             from_zeros,
             taken,
             kept,
+            unroll,
             axis=-1,
         )
         c_before = tf.concat([c[None], cs[:-1]], axis=0)
@@ -92,6 +95,7 @@ def peephole_conv_lstm(
                 from_zeros,
                 taken,
                 kept,
+                unroll,
                 axis=-1,
             )
             h_before = tf.concat([h[None], hs[:-1]], axis=0)

@@ -153,8 +153,6 @@ class PeepholeConvLSTM(PeepholeRNN):
             dtype=kwargs.get("dtype"),
             name="cell",
         )
-        # ConvLSTM2D has no such argument.
-        kwargs.pop("unroll", None)
         super().__init__(
             cell,
             return_sequences=return_sequences,
@@ -183,7 +181,9 @@ class PeepholeConvLSTM(PeepholeRNN):
         super().build(sequences_shape)
 
     def recur(self, *args, **kwargs):
-        return conv_recurrence.peephole_conv_lstm(*args, **kwargs)
+        return conv_recurrence.peephole_conv_lstm(
+            *args, unroll=self.unroll, **kwargs
+        )
 
     def check(self, sequences, initial_state):
         if isinstance(sequences, tf.RaggedTensor):
@@ -198,6 +198,11 @@ class PeepholeConvLSTM(PeepholeRNN):
             raise ValueError(
                 "PeepholeConvLSTM needs at least one time step of at least one "
                 f"pixel. Received: sequences of shape {shape}"
+            )
+        if self.unroll and time is None:
+            raise ValueError(
+                "unroll=True needs a fixed number of steps. Received: "
+                f"sequences of shape {shape}"
             )
         if channels != self.cell.features:
             raise ValueError(
@@ -232,8 +237,3 @@ class PeepholeConvLSTM(PeepholeRNN):
         state = (batch, *grid, self.filters)
         output = (batch, time, *state[1:]) if self.return_sequences else state
         return (output, state, state) if self.return_state else output
-
-    def get_config(self):
-        config = super().get_config()
-        del config["unroll"]
-        return config
