@@ -1,5 +1,6 @@
 """Checks that numbers lie in a range."""
 
+import numbers
 import re
 
 from video_repr.errors import InputError
@@ -36,6 +37,30 @@ def check_ranges(values, where="", **intervals):
         raise InputError(
             f"Expected {where}{name} {_in_words(interval)}. Received: {value}"
         )
+
+
+def whole_number(name, value, least=1):
+    """A whole number as an int.
+
+    Args:
+        name: of the argument, for the message.
+        value: of the argument; NumPy's integers are taken too.
+        least: the least that is taken.
+
+    Raises:
+        InputError: if it is something else.
+    """
+    if (
+        isinstance(value, bool)
+        # NumPy's integers are not int.
+        or not isinstance(value, numbers.Integral)
+        or value < least
+    ):
+        raise InputError(
+            f"{name} must be a whole number of at least {least}. Received: "
+            f"{name}={value!r}"
+        )
+    return int(value)
 
 
 def _in_words(interval):

@@ -397,10 +397,10 @@ def test_functional_model_in_a_fresh_process(fresh_process, tmp_path, rng):
 @pytest.mark.parametrize(
     ("make_layer", "message"),
     [
-        (lambda: PeepholeLSTM(0), "units must be a positive integer"),
+        (lambda: PeepholeLSTM(0), "units must be a whole number of at"),
         (lambda: PeepholeLSTM(2.5), "Received: units=2.5"),
         (lambda: PeepholeLSTMCell(True), "Received: units=True"),
-        (lambda: PeepholeLSTM(2, dropout=1.0), "dropout must be .* below 1"),
+        (lambda: PeepholeLSTM(2, dropout=1.0), "dropout of .* below 1"),
         (lambda: PeepholeLSTM(2, recurrent_dropout=-0.1), "recurrent_dropout"),
     ],
 )

@@ -125,9 +125,34 @@ def test_a_frozen_encoder_stays(rng):
     assert np.abs(model.readout.kernel).max() > 0
 
 
+class WithoutSize(keras.layers.Layer):
+    """A layer that lacks an encoder's `feature_size`."""
+
+    def encode_sequence(self, clips, mask=None, training=None):
+        return clips
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"classes": 1}, "classes must be a whole number of at least 2"),
+        ({"classes": 3.5}, "classes=3.5"),
+        ({"block": 0}, "block must be a whole number of at least 1"),
+        ({"stride": None}, "stride=None"),
+        ({"dropout": 1.5}, "dropout of at least 0 and below 1"),
+        ({"encoder": keras.layers.LSTM(4)}, "and feature_size.*encoder=<LSTM"),
+        ({"encoder": "encoder.keras"}, "and feature_size.*='encoder.keras'"),
+        ({"encoder": Encoder}, "and feature_size.*encoder=<class"),
+        ({"encoder": WithoutSize()}, "and feature_size.*=<WithoutSize"),
+    ],
+)
+def test_wrong_arguments(arguments, message):
+    given = {"encoder": Encoder((3,)), "classes": 2, **arguments}
+    with pytest.raises(InputError, match=message):
+        ActionClassifier(**given).build((None, 5, 7))
+
+
 def test_what_is_refused(classifier):
-    with pytest.raises(ValueError, match="classes must be at least 2"):
-        ActionClassifier(Encoder((3,)), 1)
     with pytest.raises(InputError, match="at least one video"):
         classifier.predict_videos([])
     with pytest.raises(InputError, match="0 frames"):

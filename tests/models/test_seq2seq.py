@@ -430,20 +430,25 @@ def test_a_conditional_decoder_adds_its_input_weights():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"decoders": {}}, 'decoders must be a dict with "reconstruction"'),
-        ({"decoders": {"past": None}}, r"Received keys: \['past'\]"),
-        ({"future_frames": 0}, "future_frames of at least 1"),
-        ({"input_frames": 0}, "input_frames must be at least 1"),
+        ({"decoders": {}}, "Received: decoders={}"),
+        ({"decoders": {"past": Decoder((2,), 4)}}, "decoders={'past': <Decod"),
+        ({"decoders": {"future": None}}, "decoders={'future': None}"),
+        ({"decoders": Decoder((2,), 4)}, "be a dict .* decoders=<Decoder"),
+        ({"encoder": Decoder((2,), 4)}, "be an Encoder.* encoder=<Decoder"),
+        ({"future_frames": 0}, "future_frames must be .* at least 1"),
+        ({"input_frames": 0}, "input_frames must be .* at least 1"),
+        ({"input_frames": 2.5}, "input_frames=2.5"),
     ],
 )
 def test_wrong_models(arguments, message):
     defaults = {
+        "encoder": Encoder((2,)),
         "decoders": {"future": Decoder((2,), 4)},
         "input_frames": 2,
         "future_frames": 2,
     }
-    with pytest.raises(ValueError, match=message):
-        VideoSeq2Seq(Encoder((2,)), **{**defaults, **arguments})
+    with pytest.raises(InputError, match=message):
+        VideoSeq2Seq(**{**defaults, **arguments})
 
 
 @pytest.mark.parametrize(
@@ -452,27 +457,48 @@ def test_wrong_models(arguments, message):
         ({"output": "softmax"}, "output must be one of 'logistic', 'linear'"),
         ({"scheduled_sampling": 7}, "a share from 0 to 1, or a schedule"),
         ({"first_step": "jump"}, "first_step must be one of 'step', 'copy'"),
+        ({"output_dim": (8, 8)}, r"output_dim must be .* output_dim=\(8, 8\)"),
+        ({"dropout": 1.0}, "dropout of at least 0 and below 1"),
     ],
 )
 def test_wrong_decoders(options, message):
     with pytest.raises(ValueError, match=message):
-        Decoder((2,), 4, **options)
+        Decoder(**{"units": (2,), "output_dim": 4, **options})
 
 
 def test_layers_need_units():
-    for units in ((), 512):
+    for units in ((), 512, None):
         with pytest.raises(ValueError, match="units of each layer"):
             Encoder(units)
         with pytest.raises(ValueError, match="units of each layer"):
             Decoder(units, 4)
+    with pytest.raises(InputError, match="dropout of at least 0"):
+        Encoder((2,), dropout=1)
     assert Encoder(np.array([3, 4]))(make_clips()).shape[1] == 4
 
 
-def test_states_that_do_not_fit_the_decoder():
-    with pytest.raises(ValueError, match=r"units \(5, 6\) starts from"):
-        make().decoders["future"](
-            Encoder((5,)).encode_states(make_clips()), steps=1
-        )
+@pytest.mark.parametrize(
+    ("states", "received"),
+    [
+        ([[np.ones((2, 5))] * 2], r"\[\[\(5,\), \(5,\)\]\]"),
+        ([[np.ones((2, 5))] * 2, [np.ones((2, 7))] * 2], r".*\(7,\)\]\]"),
+        ([np.ones((2, 5)), np.ones((2, 6))], r"\[\[\(\), \(\)\]"),
+        (None, "NoneType"),
+    ],
+)
+def test_states_that_do_not_fit(states, received):
+    message = rf"sizes .*\(6,\), \(6,\)\]\] for a clip. Received: {received}"
+    with pytest.raises(InputError, match=message):
+        Decoder((5, 6), 4)(states, steps=1)
+    if states is not None:
+        with pytest.raises(InputError, match=message):
+            Encoder((5, 6))(make_clips(), initial_states=states)
+
+
+@pytest.mark.parametrize("steps", [0, 2.5])
+def test_steps_that_cannot_be_taken(steps):
+    with pytest.raises(InputError, match=f"steps must be .* steps={steps}"):
+        Decoder((5,), 4)([[np.ones((2, 5), "float32")] * 2], steps=steps)
 
 
 def test_sizes_that_do_not_fit():

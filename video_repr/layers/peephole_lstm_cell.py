@@ -1,13 +1,13 @@
 """One step of the LSTM with peephole connections of the paper."""
 
-import numbers
-
 import keras
 import tensorflow as tf
 
 from video_repr.errors import InputError
 from video_repr.layers import recurrence
 from video_repr.layers.random_state import SavesRandomState
+from video_repr.ranges import check_ranges
+from video_repr.ranges import whole_number
 
 
 def _initializer(identifier):
@@ -55,6 +55,10 @@ class PeepholeLSTMCell(SavesRandomState, keras.layers.Layer):
         recurrent_initializer   "orthogonal"
         unit_forget_bias        True
         variational_dropout     True
+
+    Two things that Keras takes are refused: integers as inputs, as nothing
+    says whether they are pixels, which would have to be scaled; and a dropout
+    of 1, with which Keras drops nothing.
 
     Args:
         units: number of units.
@@ -128,16 +132,7 @@ class PeepholeLSTMCell(SavesRandomState, keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        units = _positive_integer(units)
-        for name, rate in (
-            ("dropout", dropout),
-            ("recurrent_dropout", recurrent_dropout),
-        ):
-            if not 0 <= rate < 1:
-                raise ValueError(
-                    f"{name} must be at least 0 and below 1. "
-                    f"Received: {name}={rate!r}"
-                )
+        units = whole_number("units", units)
         if forget_bias and unit_forget_bias:
             raise ValueError(
                 "unit_forget_bias=True is forget_bias=1. Received both, "
@@ -167,6 +162,7 @@ class PeepholeLSTMCell(SavesRandomState, keras.layers.Layer):
         self.peephole_constraint = keras.constraints.get(peephole_constraint)
         self.dropout = dropout
         self.recurrent_dropout = recurrent_dropout
+        check_ranges(self, dropout="[0, 1)", recurrent_dropout="[0, 1)")
         self.variational_dropout = variational_dropout
         self.seed = seed
         if dropout or recurrent_dropout:
@@ -351,16 +347,3 @@ def _only(name, activation, known):
             f"Received: {name}={activation!r}"
         )
     return only
-
-
-def _positive_integer(units):
-    # numbers.Integral, as NumPy's integers are not int.
-    if (
-        isinstance(units, bool)
-        or not isinstance(units, numbers.Integral)
-        or units < 1
-    ):
-        raise ValueError(
-            f"units must be a positive integer. Received: units={units!r}"
-        )
-    return int(units)

@@ -17,6 +17,8 @@ from video_repr.models import conversion
 from video_repr.models.compiled import LoadsCompiled
 from video_repr.models.input_checks import ChecksInputs
 from video_repr.models.input_checks import ReadsPaddedClips
+from video_repr.ranges import check_ranges
+from video_repr.ranges import whole_number
 
 
 @keras.saving.register_keras_serializable(package="video_repr")
@@ -81,22 +83,14 @@ class ActionClassifier(
         **kwargs,
     ):
         super().__init__(**kwargs)
-        for name, value, least in (
-            ("classes", classes, 2),
-            ("block", block, 1),
-            ("stride", stride, 1),
-        ):
-            if value < least:
-                raise ValueError(
-                    f"{name} must be at least {least}. Received: "
-                    f"{name}={value!r}"
-                )
+        _check_encoder(encoder, "encode_sequence")
         self.encoder = encoder
-        self.classes = classes
-        self.block = block
-        self.stride = stride
+        self.classes = whole_number("classes", classes, least=2)
+        self.block = whole_number("block", block)
+        self.stride = whole_number("stride", stride)
         self.seed = seed
         self.dropout = dropout
+        check_ranges(self, dropout="[0, 1)")
         self.supports_masking = True
         self.dropping = keras.layers.Dropout(
             dropout, seed=seed, dtype=self.dtype_policy, name="dropout"
@@ -113,6 +107,7 @@ class ActionClassifier(
     def build(self, clips_shape):
         if not self.encoder.built:
             self.encoder.build(clips_shape)
+        _check_encoder(self.encoder, "feature_size")
         sequence_shape = (*clips_shape[:2], self.encoder.feature_size)
         self.dropping.build(sequence_shape)
         self.readout.build(sequence_shape)
@@ -231,6 +226,16 @@ class ActionClassifier(
             config["encoder"], custom_objects=custom_objects
         )
         return super().from_config(config)
+
+
+def _check_encoder(encoder, attribute):
+    if not (
+        isinstance(encoder, keras.layers.Layer) and hasattr(encoder, attribute)
+    ):
+        raise InputError(
+            "encoder must be an Encoder, or another layer with encode_sequence "
+            f"and feature_size. Received: encoder={encoder!r}"
+        )
 
 
 def clip_probabilities(logits):

@@ -1,7 +1,5 @@
 """Conversion of the inputs of models."""
 
-import numbers
-
 import tensorflow as tf
 from keras import ops
 
@@ -49,13 +47,29 @@ def as_mask(clips, mask):
     return ops.any(mask, axis=tuple(range(2, len(mask.shape))))
 
 
-def as_states(states):
+def as_states(states, units):
     """The states of a stack of layers, `[[h, c], ...]`, checked.
 
+    Args:
+        states: a pair a layer, lowest first, each `[batch, units]`.
+        units: number of units of each layer.
+
     Raises:
-        InputError: if they are not floating point or not finite, see `inputs`.
+        InputError: if they are of other layers, not floating point or not
+            finite, see `inputs`.
     """
-    states = [[tf.convert_to_tensor(value) for value in s] for s in states]
+    expected = [[(size,)] * 2 for size in units]
+    try:
+        states = [[tf.convert_to_tensor(value) for value in s] for s in states]
+        sizes = [[tuple(value.shape[1:]) for value in s] for s in states]
+    except (TypeError, ValueError):
+        # No pairs of tensors at all.
+        sizes = type(states).__name__
+    if sizes != expected:
+        raise InputError(
+            "Expected states [[h, c], ...], a pair a layer, which have the "
+            f"sizes {expected} for a clip. Received: {sizes}"
+        )
     for dtype in {value.dtype for state in states for value in state}:
         if not dtype.is_floating:
             raise InputError(
@@ -97,7 +111,7 @@ def check_layers(units):
     Raises:
         ValueError: if `units` does not name at least one layer.
     """
-    if isinstance(units, numbers.Integral) or not len(units):
+    if not hasattr(units, "__len__") or not len(units):
         raise ValueError(
             "units must hold the number of units of each layer, at least one, "
             f"for example (512,). Received: units={units!r}"

@@ -11,6 +11,8 @@ from video_repr.layers.shapes import ComputesOutputShape
 from video_repr.layers.trainable import SavesTrainable
 from video_repr.layers.trainable import hand_down
 from video_repr.models import conversion
+from video_repr.ranges import check_ranges
+from video_repr.ranges import whole_number
 
 OUTPUTS = ("logistic", "linear", "rectified")
 FIRST_STEPS = ("step", "copy")
@@ -89,7 +91,7 @@ class Decoder(
         _check_choice("output", output, OUTPUTS)
         _check_choice("first_step", first_step, FIRST_STEPS)
         self.units = conversion.check_layers(units)
-        self.output_dim = output_dim
+        self.output_dim = whole_number("output_dim", output_dim)
         self.conditional = conditional
         self._output = output
         self.first_step = first_step
@@ -107,6 +109,7 @@ class Decoder(
             )
         self.scheduled_sampling = scheduled_sampling
         self.dropout = dropout
+        check_ranges(self, dropout="[0, 1)")
         self.forget_bias = forget_bias
         self.output_bias = output_bias
         self.seed = seed
@@ -162,12 +165,9 @@ class Decoder(
             )
 
     def call(self, states, steps, truth=None, training=False):
-        if isinstance(steps, int) and steps < 1:
-            raise ValueError(
-                f"A decoder unrolls at least 1 step. Received: steps={steps}"
-            )
-        self._check_states(states)
-        states = conversion.as_states(states)
+        if not tf.is_tensor(steps):
+            steps = whole_number("steps", steps)
+        states = conversion.as_states(states, self.units)
         if not self.conditional:
             return self._run(self._no_input(states, steps), states, training)
         if not training:
@@ -210,7 +210,7 @@ class Decoder(
             A list with the result of `PeepholeLSTM.activations` for each layer,
             lowest first, `[batch, steps, units]`.
         """
-        self._check_states(states)
+        states = conversion.as_states(states, self.units)
         frames = steps if self.first_step == "step" else steps + 1
         if self.conditional:
             own = self.to_frames(self(states, steps=frames))
@@ -218,15 +218,6 @@ class Decoder(
         else:
             sequence = self._no_input(states, frames)
         return conversion.activations(self.lstms, sequence, states)
-
-    def _check_states(self, states):
-        sizes = [tuple(h.shape[1:]) for h, _ in states]
-        if sizes != [(size,) for size in self.units]:
-            raise ValueError(
-                f"A decoder of units {self.units} starts from the h and c of "
-                "as many layers of the same units. Received: states of sizes "
-                f"{sizes}"
-            )
 
     def _transitions(self, steps):
         return steps if self.first_step == "step" else steps - 1

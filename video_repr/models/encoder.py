@@ -13,6 +13,7 @@ from video_repr.layers.trainable import hand_down
 from video_repr.models import conversion
 from video_repr.models.input_checks import ChecksInputs
 from video_repr.models.input_checks import ReadsPaddedClips
+from video_repr.ranges import check_ranges
 
 
 class _Presets:
@@ -112,6 +113,7 @@ class Encoder(
         self.units = conversion.check_layers(units)
         self.supports_masking = True
         self.dropout = dropout
+        check_ranges(self, dropout="[0, 1)")
         self.input_dropout = input_dropout
         self.recurrent_dropout = recurrent_dropout
         self.forget_bias = forget_bias
@@ -191,7 +193,7 @@ class Encoder(
         initial_states = (
             [None] * len(self.lstms)
             if initial_states is None
-            else conversion.as_states(initial_states)
+            else conversion.as_states(initial_states, self.units)
         )
         mask = conversion.as_mask(clips, mask)
         sequence = self.scaled(

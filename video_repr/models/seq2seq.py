@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import operator
 
 import keras
 import numpy as np
@@ -10,6 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from video_repr import inputs
+from video_repr.errors import InputError
 from video_repr.layers.shapes import ComputesOutputShape
 from video_repr.layers.trainable import SavesTrainable
 from video_repr.layers.trainable import hand_down
@@ -17,7 +17,10 @@ from video_repr.losses import BceSumPerFrame
 from video_repr.losses import HalfSsePerFrame
 from video_repr.models import conversion
 from video_repr.models.compiled import LoadsCompiled
+from video_repr.models.decoder import Decoder
+from video_repr.models.encoder import Encoder
 from video_repr.models.input_checks import ChecksInputs
+from video_repr.ranges import whole_number
 
 BRANCHES = ("reconstruction", "future")
 
@@ -77,26 +80,27 @@ class VideoSeq2Seq(
         self, encoder, decoders, *, input_frames, future_frames=0, **kwargs
     ):
         super().__init__(**kwargs)
-        unknown = sorted(set(decoders) - set(BRANCHES))
-        if unknown or not decoders:
-            raise ValueError(
-                'decoders must be a dict with "reconstruction", "future" or '
-                f"both. Received keys: {sorted(decoders)}"
+        if not isinstance(encoder, Encoder):
+            raise InputError(
+                f"encoder must be an Encoder. Received: encoder={encoder!r}"
             )
-        if "future" in decoders and future_frames < 1:
-            raise ValueError(
-                "A model with a future decoder needs future_frames of at "
-                f"least 1. Received: future_frames={future_frames}"
-            )
-        if input_frames < 1:
-            raise ValueError(
-                "input_frames must be at least 1. "
-                f"Received: input_frames={input_frames}"
+        if not (
+            isinstance(decoders, dict)
+            and decoders
+            and set(decoders) <= set(BRANCHES)
+            and all(isinstance(one, Decoder) for one in decoders.values())
+        ):
+            raise InputError(
+                'decoders must be a dict with a Decoder for "reconstruction", '
+                'for "future", or for each. Received: '
+                f"decoders={decoders!r}"
             )
         self.encoder = encoder
         self.decoders = dict(decoders)
-        self.input_frames = input_frames
-        self.future_frames = future_frames
+        self.input_frames = whole_number("input_frames", input_frames)
+        self.future_frames = whole_number(
+            "future_frames", future_frames, least=int("future" in decoders)
+        )
         hand_down(self)
 
     @property
@@ -323,7 +327,7 @@ class VideoSeq2Seq(
         expected.check(clips)
         clips = clips[:, : self.input_frames]
         # NumPy's integers would become tensors inside.
-        steps = operator.index(steps)
+        steps = whole_number("steps", steps)
         return np.concatenate(
             [
                 self._predict_future(
