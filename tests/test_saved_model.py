@@ -308,6 +308,26 @@ def test_an_export_that_a_kill_left_aside(copy, load):
     assert [path.name for path in home.iterdir()] == ["7"]
 
 
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda layer: keras.Sequential([layer]),
+        lambda layer: ActionClassifier(layer, 2),
+    ],
+    ids=["Sequential", "ActionClassifier"],
+)
+def test_a_model_whose_export_is_gone(copy, rng, tmp_path, around):
+    model = around(SavedModelEncoder(copy))
+    model(rng.random((2, 3, 4, 4), np.float32))
+    model.save(tmp_path / "model.keras")
+    copy.rename(tmp_path / "elsewhere")
+    with pytest.raises(InputError) as refused:
+        keras.models.load_model(tmp_path / "model.keras")
+    message = str(refused.value)
+    assert "needs its export, at the same path" in message
+    assert message.endswith(f"Received: '{copy}', which does not exist")
+
+
 def test_no_export(tmp_path):
     with pytest.raises(InputError, match=r"an export with saved_model\.pb"):
         SavedModelEncoder(tmp_path)

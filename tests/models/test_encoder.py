@@ -10,6 +10,7 @@ from video_repr import ActionClassifier
 from video_repr import CrossEntropySumOverSteps
 from video_repr import Decoder
 from video_repr import Encoder
+from video_repr import InputError
 from video_repr import SavedModelEncoder
 from video_repr import VideoSeq2Seq
 from video_repr import export_encoder
@@ -73,14 +74,15 @@ def test_all_encoders_give_the_same(encoder, clips):
     assert_close(got, [sequence, *states])
 
 
-def test_all_of_it_in_functional_models(encoder, clips):
+def test_all_of_it_in_functional_models(encoder, clips, tmp_path):
     made = encoder()
     entrance = keras.Input((None, FEATURES))
+    # The first call has fewer outputs than the last.
+    outputs = [made(entrance), made.encode_sequence(entrance)]
     states = made.encode_states(entrance)
-    model = keras.Model(
-        entrance,
-        [made(entrance), made.encode_sequence(entrance), *states[1]],
-    )
+    model = keras.Model(entrance, [*outputs, *states[1]])
+    model.save(tmp_path / "model.keras")
+    model = keras.models.load_model(tmp_path / "model.keras")
     last, sequence, h, _ = model(clips)
     np.testing.assert_allclose(last, made(clips), atol=1e-6)
     np.testing.assert_array_equal(sequence[:, -1], last)
@@ -230,9 +232,17 @@ def test_an_encoder_of_ones_own(tmp_path, clips):
     np.testing.assert_allclose(served(clips), want, atol=1e-6)
 
 
-def test_an_export_reads_whole_clips(export, clips):
-    with pytest.raises(ValueError, match=r"encoder\.keras reads masked ones"):
-        SavedModelEncoder(export)(clips, mask=np.ones((3, TIME), bool))
+def test_what_an_export_does_not_take(export, clips):
+    """Nor what nobody takes, under the name of what was called."""
+    taken = SavedModelEncoder(export)
+    with pytest.raises(InputError, match=r"without mask .* takes mask\. Rec"):
+        taken(clips, mask=np.ones((3, TIME), bool))
+    states = taken.encode_states(clips)
+    with pytest.raises(InputError, match=r"takes initial_states\. Received"):
+        taken.encode_states(clips, initial_states=states)
+    for one in (taken, make()):
+        with pytest.raises(TypeError, match=r"encode_states\(\).*'state'"):
+            one.encode_states(clips, state=states)
 
 
 def made():

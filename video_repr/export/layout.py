@@ -125,6 +125,11 @@ def check(directory):
     """
     directory = pathlib.Path(directory)
     restore(directory, EXPORT)
+    if not directory.is_dir():
+        raise InputError(
+            "Expected the directory of an export. Received: "
+            f"{str(directory.absolute())!r}, which does not exist"
+        )
     if not (directory / "saved_model.pb").is_file():
         raise InputError(
             "Expected an export with saved_model.pb. Received: "

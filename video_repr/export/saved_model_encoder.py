@@ -35,7 +35,8 @@ class SavedModelEncoder(ReturnsFeatures, keras.layers.Layer):
             floating point and finite, pixels in [0, 1]; or uint8 pixels,
             which are scaled to [0, 1]. In a model Keras casts uint8 to float
             first, unless the input is `keras.Input(..., dtype="uint8")`.
-        mask: not supported; `encoder.keras` reads masked clips.
+        initial_states: not supported, and no mask either; the `Encoder` in
+            `encoder.keras` takes both.
         training: whether dropout is active.
 
     Returns:
@@ -75,12 +76,24 @@ class SavedModelEncoder(ReturnsFeatures, keras.layers.Layer):
             )
         self.built = True
 
-    def call(self, clips, mask=None, training=False, give=None):
-        if mask is not None:
-            raise ValueError(
-                f"{self.directory} reads whole clips; the Encoder in its "
-                f"encoder.keras reads masked ones. Received: mask={mask}"
-            )
+    def call(
+        self,
+        clips,
+        initial_states=None,
+        mask=None,
+        training=False,
+        give=None,
+    ):
+        for name, given in (
+            ("initial_states", initial_states),
+            ("mask", mask),
+        ):
+            if given is not None:
+                raise InputError(
+                    f"Expected clips without {name} for {self.directory}; the "
+                    f"Encoder in its encoder.keras takes {name}. Received: "
+                    f"{name} of type {type(given).__name__}"
+                )
         clips = tf.convert_to_tensor(clips)
         self._check(clips.shape)
         if tf.executing_eagerly():
@@ -112,6 +125,17 @@ class SavedModelEncoder(ReturnsFeatures, keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "directory": self.directory}
+
+    @classmethod
+    def from_config(cls, config):
+        try:
+            # Keras's would put the whole config before what is wrong.
+            return cls(**config)
+        except InputError as error:
+            raise InputError(
+                "A SavedModelEncoder that was saved needs its export, at the "
+                f"same path. {error}"
+            ) from error
 
 
 def _load(path):

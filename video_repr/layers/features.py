@@ -35,25 +35,42 @@ class ReturnsFeatures(ComputesOutputShape):
         """
         return self._give("sequence", clips, mask=mask, training=training)
 
-    def encode_states(self, clips, mask=None, training=None, **given):
+    def encode_states(
+        self, clips, mask=None, training=None, initial_states=None
+    ):
         """The states after the last frame, which decoders start from.
-
-        In a functional model this must be the encoder's first call: Keras
-        assumes that all calls of a layer have as many outputs as its first, and
-        does not find the others.
 
         Args:
             clips: as for a call.
             mask: as for a call.
             training: as for a call.
-            **given: further arguments of a call.
+            initial_states: as for a call of an `Encoder`.
 
         Returns:
             `[[h, c], ...]`, a pair a layer, lowest first, each `[batch,
             units]`.
         """
         return self._give(
-            "states", clips, mask=mask, training=training, **given
+            "states",
+            clips,
+            mask=mask,
+            training=training,
+            initial_states=initial_states,
+        )
+
+    @property
+    def output(self):
+        """The symbolic output of the call that has the most values.
+
+        It is the first call's, if all have as many. Functional models count
+        these values: with fewer, they would not find the states of a later
+        call.
+        """
+        # Keras has no public way to ask for the calls.
+        counts = [len(node.output_tensors) for node in self._inbound_nodes]
+        most = counts.index(max(counts)) if counts else 0
+        return self._get_node_attribute_at_index(
+            most, "output_tensors", "output"
         )
 
     def _give(self, what, clips, **given):
