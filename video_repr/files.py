@@ -345,7 +345,8 @@ def read_json(path, kind=object):
         found = load_json(path)
     except (OSError, ValueError) as error:
         raise InputError(
-            f"Expected a readable {path}. Received: {error}"
+            f"Expected a readable JSON file. Received: {path}: "
+            f"{getattr(error, 'strerror', None) or error}"
         ) from error
     if not isinstance(found, kind):
         raise InputError(

@@ -17,6 +17,11 @@ def read_run(path):
         InputError: if there is none, or it is broken.
     """
     path = pathlib.Path(path)
+    if not path.exists():
+        raise InputError(
+            "Expected a pipeline's directory with runs, or the file of a run. "
+            f"Received: {path}, which does not exist"
+        )
     if path.is_dir():
         files = sorted(path.glob("runs/*.json"))
         if not files:

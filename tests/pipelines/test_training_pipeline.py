@@ -607,5 +607,9 @@ def test_settings_that_the_docs_show(tmp_path):
 def test_runs_that_are_none(tmp_path, capsys):
     assert cli.main(["pipeline", "show", str(tmp_path)]) == 2
     assert "with runs" in capsys.readouterr().err
+    missing = tmp_path / "nowhere"
+    assert cli.main(["pipeline", "show", str(missing)]) == 2
+    assert f"Received: {missing}, which does not" in capsys.readouterr().err
     (tmp_path / "run.json").write_text("{")
     assert cli.main(["pipeline", "show", str(tmp_path / "run.json")]) == 2
+    assert "readable JSON file. Received: " in capsys.readouterr().err

@@ -103,6 +103,11 @@ def test_films_are_known_by_their_content(rng, tmp_path):
     # Each video has the class of another.
     with pytest.raises(InputError, match="same class of a video"):
         fused("films", "swapped")
+    (tmp_path / "link").symlink_to(runs["films"])
+    runs["link"] = tmp_path / "link"
+    for again in ("films", "link"):
+        with pytest.raises(InputError, match="each once"):
+            fused("films", again)
 
 
 @given(seed=st.integers(0, 1000))

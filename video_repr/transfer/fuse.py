@@ -1,6 +1,7 @@
 """Fuses the predictions of several runs, such as two streams."""
 
 import dataclasses
+import pathlib
 
 import numpy as np
 
@@ -51,8 +52,8 @@ def fuse(runs, directory):
         `Predictions` by split.
 
     Raises:
-        InputError: if the runs are of other videos or classes, or one has no
-            predictions of the validation or test split.
+        InputError: if a run is given twice, they are of other videos or
+            classes, or one has no predictions of the validation or test split.
     """
     need("report", "matplotlib")
     need("transfer", "sklearn")
@@ -60,6 +61,7 @@ def fuse(runs, directory):
         raise InputError(
             f"Expected at least 2 runs to fuse. Received: {len(runs)}"
         )
+    _check_each_once(runs)
     if directory.exists():
         raise InputError(
             f"Expected a new directory. Received: {str(directory)!r}, which "
@@ -123,6 +125,16 @@ def fuse(runs, directory):
     with whole_directory(directory) as partial:
         write_outcome(partial, about, fused)
     return weights, fused
+
+
+def _check_each_once(runs):
+    """Refuses a run that is given twice, whose weight would be divided."""
+    places = [pathlib.Path(run).resolve() for run in runs]
+    if len(set(places)) < len(places):
+        raise InputError(
+            "Expected runs to fuse, each once. Received: "
+            f"{', '.join(map(str, runs))}"
+        )
 
 
 def _known_by(one, other):
