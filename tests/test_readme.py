@@ -3,7 +3,8 @@ import re
 
 import pytest
 
-README = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
+ROOT = pathlib.Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
 
 
 @pytest.mark.oldest
@@ -28,10 +29,18 @@ def test_the_api_in_twenty_lines_runs():
 
 
 def test_files_and_commands_that_readme_names_exist():
-    root = pathlib.Path(__file__).parents[1]
     for path in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (root / path).exists(), path
+        assert (ROOT / path).exists(), path
     targets = re.findall(r"^    make (\w+)", README, re.M)
-    makefile = (root / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text()
     for target in targets:
         assert f"\n{target}:" in makefile, target
+
+
+def test_lines_of_80_columns():
+    """A table's row is a line, however long."""
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+    assert ROOT / "README.md" in pages
+    for page in pages:
+        for number, line in enumerate(page.read_text().splitlines(), start=1):
+            assert len(line) <= 80 or line.startswith("|"), (page.name, number)

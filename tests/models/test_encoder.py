@@ -1,10 +1,13 @@
 """What every encoder gives, called alike."""
 
 import inspect
+import pathlib
+import re
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from video_repr import ActionClassifier
 from video_repr import CrossEntropySumOverSteps
@@ -206,30 +209,28 @@ def test_dropout_in_a_model_around(clips):
 
 
 def test_an_encoder_of_ones_own(tmp_path, clips):
-    """As docs/extend.md has it."""
-
-    class Rooted(Encoder):
-        def call(
-            self,
-            clips,
-            initial_states=None,
-            mask=None,
-            training=False,
-            give=None,
-        ):
-            clips = keras.ops.sqrt(clips)
-            return super().call(clips, initial_states, mask, training, give)
-
-    rooted = Rooted((4,), dropout=0.1)
+    """That of docs/extend.md, as printed."""
+    page = pathlib.Path(__file__).parents[2] / "docs" / "extend.md"
+    [source] = re.findall(
+        r"```python\n(@keras.*?)```", page.read_text(), re.DOTALL
+    )
+    names = {"keras": keras, "Encoder": Encoder}
+    exec(source, names)
+    own = names["SquareRootEncoder"]((4,), dropout=0.1)
     clips = np.abs(clips)
-    want = rooted(clips)
+    want = own(clips)
     plain = Encoder((4,))
     plain.build(clips.shape)
-    plain.set_weights(rooted.get_weights())
+    plain.set_weights(own.get_weights())
     np.testing.assert_allclose(want, plain(np.sqrt(clips)), atol=1e-6)
-    export_encoder(rooted, tmp_path / "rooted", (FEATURES,))
-    served = SavedModelEncoder(tmp_path / "rooted")
+    export_encoder(own, tmp_path / "own", (FEATURES,))
+    served = SavedModelEncoder(tmp_path / "own")
     np.testing.assert_allclose(served(clips), want, atol=1e-6)
+    step = tf.saved_model.load(tmp_path / "own").signatures["step"]
+    states = {name: np.zeros((3, 4), np.float32) for name in ("h_1", "c_1")}
+    for frame in np.moveaxis(clips, 1, 0):
+        states = step(frame=tf.constant(frame), **states)
+    np.testing.assert_allclose(states["h_1"], want, atol=1e-6)
 
 
 def test_what_an_export_does_not_take(export, clips):
