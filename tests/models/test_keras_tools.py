@@ -1,5 +1,7 @@
 """What Keras offers for its own models, with those of the package."""
 
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from video_repr import Encoder
 from video_repr import PeepholeLSTM
 from video_repr import VideoSeq2Seq
 
+DOT = shutil.which("dot")
 TIME, FEATURES = 5, 9
 
 
@@ -64,6 +67,31 @@ def test_a_summary_has_every_layer_and_its_shape(model):
     for layer in model.layers:
         assert layer.name in text
         assert model.get_layer(layer.name) is layer
+
+
+@pytest.mark.skipif(DOT is None, reason="needs Graphviz's dot")
+def test_plots(tmp_path):
+    """Of each model by itself, and of a functional model with all of them."""
+    entrance = keras.Input((TIME, FEATURES))
+    models = [encoder(), composite(), classifier()]
+    together = keras.Model(entrance, [model(entrance) for model in models])
+    options = {
+        "show_shapes": True,
+        "show_dtype": True,
+        "show_layer_names": True,
+        "show_layer_activations": True,
+        "show_trainable": True,
+        "expand_nested": True,
+    }
+    for plotted in (*models, together):
+        path = tmp_path / f"{plotted.name}.png"
+        keras.utils.plot_model(plotted, path, **options)
+        assert path.read_bytes().startswith(b"\x89PNG")
+        written = keras.utils.model_to_dot(plotted, **options).to_string()
+        for model in models if plotted is together else [plotted]:
+            assert f"<b>{model.name}</b>" in written
+            for output in keras.tree.flatten(model.output):
+                assert str(output.shape) in written
 
 
 def test_shapes_are_what_a_call_returns(model, clips):
