@@ -12,12 +12,12 @@ import dataclasses
 import functools
 import os
 
+from pipelines.pictures import list_pictures
 from pipelines.sources import URL
 from pipelines.sources import Sources
+from pipelines.sources import attempt
 from pipelines.sources import described
 from pipelines.storage import file_systems
-from pipelines.transforms.decode import attempt
-from pipelines.transforms.decode import list_pictures
 from pipelines.transforms.frame_sampling import FrameSampling
 from video_repr.data.film import Decoded
 

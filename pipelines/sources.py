@@ -7,9 +7,9 @@ import os
 import re
 
 from pipelines.hidden import hidden
+from pipelines.pictures import PICTURES
+from pipelines.pictures import list_pictures
 from pipelines.storage import file_systems
-from pipelines.transforms.decode import PICTURES
-from pipelines.transforms.decode import list_pictures
 from video_repr import text
 from video_repr.data import action_lists
 from video_repr.errors import InputError
@@ -98,6 +98,17 @@ def described(source):
     except Exception as error:
         # Each of Beam's file systems has its own errors.
         return {}, str(error) or type(error).__name__
+
+
+def attempt(iterator):
+    """The next item or None, and why reading failed or None.
+
+    One broken film must not stop a job with a million films.
+    """
+    try:
+        return next(iterator, None), None
+    except Exception as error:
+        return None, str(error) or type(error).__name__
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,12 @@
 """Access to Beam's file systems."""
 
+import contextlib
 import functools
 import json
+import os
+import pathlib
+import shutil
+import tempfile
 import uuid
 
 
@@ -41,3 +46,21 @@ def read_json(path):
     """The JSON of a file."""
     with file_systems().open(path, compression_type="uncompressed") as file:
         return json.loads(file.read())
+
+
+@contextlib.contextmanager
+def local_file(path):
+    """A local copy of a file in any of Beam's file systems."""
+    if os.path.exists(path):
+        # FFmpeg would take "film:1.mp4" for a protocol.
+        yield os.path.join(os.curdir, path)
+        return
+    with (
+        tempfile.NamedTemporaryFile(
+            suffix=pathlib.PurePosixPath(path).suffix
+        ) as copy,
+        file_systems().open(path, compression_type="uncompressed") as source,
+    ):
+        shutil.copyfileobj(source, copy, 1 << 20)
+        copy.flush()
+        yield copy.name

@@ -15,11 +15,11 @@ import shutil
 import time
 import uuid
 
+from pipelines.storage import local_file
 from pipelines.training import artifacts
 from pipelines.training.lineage import read_run
 from pipelines.training.pipeline import make_pipeline
 from pipelines.training.watching import Watch
-from pipelines.transforms import decode
 from video_repr.data import film
 from video_repr.errors import InputError
 from video_repr.errors import PipelineError
@@ -131,7 +131,7 @@ def _check_readable(sources):
         if source.pictures:
             return
         try:
-            with decode.local_file(source.path) as path:
+            with local_file(source.path) as path:
                 if next(film.read(path, film.Decoded()), None) is not None:
                     return
             reason = "no frame in it"

@@ -3,8 +3,10 @@
 import dataclasses
 import itertools
 
+from pipelines.pictures import list_pictures
+from pipelines.pictures import read_pictures
 from pipelines.sources import Source
-from pipelines.transforms import decode
+from pipelines.storage import local_file
 from pipelines.transforms import sample
 from video_repr.data import film
 from video_repr.data.draw import rng_of
@@ -49,12 +51,12 @@ class FrameSampling:
         The frames of one span are consecutive.
         """
         if source.pictures:
-            count = len(decode.list_pictures(source.path))
-            frames = decode.pictures(source.path, self.picture_rate, decoded)
+            count = len(list_pictures(source.path))
+            frames = read_pictures(source.path, self.picture_rate, decoded)
             duration = count / self.picture_rate
             yield from self._spans(source, frames, duration, decoded)
             return
-        with decode.local_file(source.path) as path:
+        with local_file(source.path) as path:
             frames = film.read(path, decoded)
             duration = film.length(path) if self.clips_per_video else None
             if self.clips_per_video and duration is None:

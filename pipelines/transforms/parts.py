@@ -18,10 +18,10 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics
 
 from pipelines.sources import Source
+from pipelines.sources import attempt
 from pipelines.sources import described
 from pipelines.storage import create
 from pipelines.storage import write_whole
-from pipelines.transforms.decode import attempt
 from pipelines.transforms.moments import Moments
 from video_repr.data.features import Clip
 from video_repr.data.features import Features

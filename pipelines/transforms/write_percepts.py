@@ -5,8 +5,8 @@ import concurrent.futures
 import apache_beam as beam
 import numpy as np
 
+from pipelines.sources import attempt
 from pipelines.sources import described
-from pipelines.transforms.decode import attempt
 from pipelines.transforms.parts import Part
 from video_repr.data.features import Clip
 

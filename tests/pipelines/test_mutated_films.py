@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from pipelines.sources import Source
+from pipelines.sources import attempt
 from pipelines.transforms.crop import Patches
-from pipelines.transforms.decode import attempt
 from pipelines.transforms.frame_sampling import FrameSampling
 from video_repr.data.film import Decoded
 

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.transforms import decode
+from pipelines.pictures import read_pictures
 from video_repr.data.film import Decoded
 from video_repr.data.film import UndecodableError
 
 
 def read(folder, rate=10):
     decoded = Decoded()
-    shown = list(decode.pictures(str(folder), rate, decoded))
+    shown = list(read_pictures(str(folder), rate, decoded))
     return shown, [s.frame.to_ndarray(format="rgb24") for s in shown], decoded
 
 

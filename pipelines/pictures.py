@@ -1,12 +1,8 @@
-"""Frames from films and from folders of pictures."""
+"""Folders of pictures."""
 
-import contextlib
 import io
 import os
-import pathlib
 import re
-import shutil
-import tempfile
 
 import numpy as np
 
@@ -21,25 +17,7 @@ from video_repr.errors import extra
 PICTURES = (".jpg", ".jpeg", ".png")
 
 
-@contextlib.contextmanager
-def local_file(path):
-    """A local copy of a file in any of Beam's file systems."""
-    if os.path.exists(path):
-        # FFmpeg would take "film:1.mp4" for a protocol.
-        yield os.path.join(os.curdir, path)
-        return
-    with (
-        tempfile.NamedTemporaryFile(
-            suffix=pathlib.PurePosixPath(path).suffix
-        ) as copy,
-        file_systems().open(path, compression_type="uncompressed") as source,
-    ):
-        shutil.copyfileobj(source, copy, 1 << 20)
-        copy.flush()
-        yield copy.name
-
-
-def pictures(folder, rate, decoded):
+def read_pictures(folder, rate, decoded):
     """Yields the pictures of a folder in the order of their names.
 
     Args:
@@ -104,14 +82,3 @@ def list_pictures(folder):
         ),
         key=in_words_and_numbers,
     )
-
-
-def attempt(iterator):
-    """The next item or None, and why reading failed or None.
-
-    One broken film must not stop a job with a million films.
-    """
-    try:
-        return next(iterator, None), None
-    except Exception as error:
-        return None, str(error) or type(error).__name__
