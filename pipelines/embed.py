@@ -27,6 +27,7 @@ from pipelines.engine import Engine
 from pipelines.transforms.crop import Patches
 from video_repr._quiet import import_tensorflow
 from video_repr.errors import InputError
+from video_repr.files import checksums
 from video_repr.files import fingerprint
 from video_repr.files import only_writer
 from video_repr.files import read_json
@@ -108,7 +109,7 @@ class Arguments:
             )
         sums = {
             # Not known for an encoder in a bucket.
-            "encoder": fingerprint(self.encoder)
+            "encoder": fingerprint(checksums(self.encoder))
             if os.path.isdir(self.encoder)
             else None,
             "dataset": dataset.fingerprint,

@@ -314,14 +314,19 @@ def sha256(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def fingerprint(directory):
-    """Hexadecimal SHA-256 of the names and contents of a directory's files."""
+def checksums(directory):
+    """The SHA-256 of each file below a directory, a dict by their names."""
     directory = pathlib.Path(directory)
-    lines = [
-        f"{path.relative_to(directory).as_posix()} {sha256(path)}"
+    return {
+        path.relative_to(directory).as_posix(): sha256(path)
         for path in sorted(directory.rglob("*"))
         if path.is_file()
-    ]
+    }
+
+
+def fingerprint(sums):
+    """Hexadecimal SHA-256 of files' names and contents, their `checksums`."""
+    lines = [f"{name} {digest}" for name, digest in sums.items()]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

@@ -20,6 +20,8 @@ from video_repr.errors import DivergedError
 from video_repr.errors import FailureRateError
 from video_repr.errors import InputError
 from video_repr.files import Kind
+from video_repr.files import checksums
+from video_repr.files import fingerprint
 from video_repr.files import only_writer
 from video_repr.files import read_json
 from video_repr.files import replace_directory
@@ -120,11 +122,16 @@ def write_artifact(
         unfinished.mkdir(parents=True, exist_ok=True)
         about = {**record, **made()}
         yield unfinished
-        files = _files(unfinished)
+        sums = checksums(unfinished)
+        # Of a process that was killed before the folder was in its place.
+        sums.pop(_RECORD, None)
         about["fingerprint"] = (
-            _hash(known_by(unfinished)) if known_by else _of_files(files)
+            _hash(known_by(unfinished)) if known_by else fingerprint(sums)
         )
-        about["files"] = files
+        about["files"] = {
+            name: _file(unfinished / name, digest)
+            for name, digest in sums.items()
+        }
         write_json(unfinished / _RECORD, about)
         place = folder / about["fingerprint"][:16] if folder else output.path
         with only_writer(place):
@@ -168,11 +175,6 @@ def dataset_of(path):
     return info.parent
 
 
-def fingerprint(folder):
-    """SHA-256 of the names and bytes of a folder's files."""
-    return _of_files(_files(pathlib.Path(folder)))
-
-
 def read_record(folder):
     """An artifact's record of how it was made.
 
@@ -205,20 +207,13 @@ def _is_as_written(path, file):
     return status.st_mtime_ns == file["time"] or sha256(path) == file["sha256"]
 
 
-def _files(folder):
+def _file(path, digest):
+    status = path.stat()
     return {
-        path.relative_to(folder).as_posix(): {
-            "bytes": path.stat().st_size,
-            "time": path.stat().st_mtime_ns,
-            "sha256": sha256(path),
-        }
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path != folder / _RECORD
+        "bytes": status.st_size,
+        "time": status.st_mtime_ns,
+        "sha256": digest,
     }
-
-
-def _of_files(files):
-    return _hash("\n".join(f"{n} {f['sha256']}" for n, f in files.items()))
 
 
 def _hash(text):

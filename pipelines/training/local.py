@@ -25,6 +25,8 @@ from video_repr.errors import InputError
 from video_repr.errors import PipelineError
 from video_repr.errors import need
 from video_repr.export import layout
+from video_repr.files import checksums
+from video_repr.files import fingerprint
 from video_repr.files import moved_aside
 from video_repr.files import only_writer
 from video_repr.files import restore
@@ -216,5 +218,5 @@ def _of_path(path):
         return ""
     path = pathlib.Path(path)
     if path.is_dir():
-        return artifacts.fingerprint(path)
+        return fingerprint(checksums(path))
     return sha256(path)
