@@ -16,6 +16,7 @@ from pipelines.flags import named
 from video_repr.data import action_lists
 from video_repr.errors import FailureRateError
 from video_repr.errors import InputError
+from video_repr.ranges import check_ranges
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,20 +116,17 @@ class Output:
                 "last two of letters, digits, '.', '-' and '_'. Received: "
                 f"{self.path!r}"
             )
-        for name in ("max_failure_rate", "validation", "test"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise InputError(
-                    f"Expected {name} from 0 to 1. Received: {value}"
-                )
+        check_ranges(
+            self,
+            max_failure_rate="[0, 1]",
+            validation="[0, 1]",
+            test="[0, 1]",
+            shard_mb="[1, inf)",
+        )
         if self.validation + self.test >= 1:
             raise InputError(
                 "Expected validation and test to leave groups to train on. "
                 f"Received: {self.validation} + {self.test}"
-            )
-        if self.shard_mb < 1:
-            raise InputError(
-                f"Expected shards of at least 1 MB. Received: {self.shard_mb}"
             )
 
     @property

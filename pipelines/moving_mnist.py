@@ -22,6 +22,7 @@ from video_repr.data.features import IMAGE
 from video_repr.data.features import Clip
 from video_repr.data.features import Features
 from video_repr.errors import InputError
+from video_repr.ranges import check_ranges
 
 # Number of sequences in a source.
 _BLOCK = 500
@@ -81,11 +82,7 @@ class Arguments:
 
     def __call__(self, beam_options=()):
         """Runs the pipeline."""
-        if self.frames < 2 or self.train < 1:
-            raise InputError(
-                "Expected at least 2 frames and a training sequence. "
-                f"Received: {self.frames} frames, {self.train} sequences"
-            )
+        check_ranges(self, frames="[2, inf)", train="[1, inf)")
         if self.data.test_file is not None:
             raise InputError(
                 "Expected test sequences to be made. Received: "

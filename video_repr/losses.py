@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from video_repr import inputs
+from video_repr.ranges import check_ranges
 
 
 class _SumPerFrame(keras.losses.Loss):
@@ -95,12 +96,8 @@ class CrossEntropySumOverSteps(keras.losses.Loss):
         **kwargs,
     ):
         super().__init__(name=name, **kwargs)
-        if not 0 <= label_smoothing < 1:
-            raise ValueError(
-                "label_smoothing must be at least 0 and below 1. Received: "
-                f"label_smoothing={label_smoothing!r}"
-            )
         self.label_smoothing = label_smoothing
+        check_ranges(self, label_smoothing="[0, 1)")
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         mask = getattr(y_pred, "_keras_mask", None)

@@ -39,13 +39,15 @@ class Flow:
     width: int = 320
 
     def __post_init__(self):
-        check_ranges(self, "flow.", bound="(0, inf)", stack="[1, inf)")
-        # DIS finds no motion in smaller frames.
-        if min(self.height, self.width) < 32:
-            raise InputError(
-                "Expected flow frames of at least 32 px. Received: "
-                f"{self.height} x {self.width}"
-            )
+        check_ranges(
+            self,
+            "flow.",
+            bound="(0, inf)",
+            stack="[1, inf)",
+            # DIS finds no motion in smaller frames.
+            height="[32, inf)",
+            width="[32, inf)",
+        )
 
     def between(self, frames):
         """Yields the flow from each frame to the next of its span.

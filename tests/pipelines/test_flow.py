@@ -98,7 +98,10 @@ def test_percepts_of_flow(films, tmp_path, network):
     ("given", "message"),
     [
         (("--flow.stack", 4), "reads 4 flow frames. Received"),
-        (("--flow.stack", 3, "--flow.height", 31), "at least 32 px"),
+        (
+            ("--flow.stack", 3, "--flow.height", 31),
+            "flow.height of at least 32",
+        ),
         (("--flow.bound", 0), "flow.bound above 0 and finite. Received: 0"),
         (("--flow.bound", "inf"), "flow.bound above 0 and finite. Received"),
         (("--flow.bound", "nan"), "flow.bound above 0 and finite. Received"),

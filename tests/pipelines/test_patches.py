@@ -547,7 +547,7 @@ def test_a_job_that_is_killed_goes_on(
         (("--motion", 2), "motion from 0 to 1. Received: 2"),
         (("--workers", 0), "workers of at least 1. Received: 0"),
         (("--validation", 1), "groups to train on"),
-        (("--shard-mb", 0), "at least 1 MB. Received: 0"),
+        (("--shard-mb", 0), "shard_mb of at least 1. Received: 0"),
         (("--layout", "ucf101"), "the folder of ucf101's official"),
         (("--layout", "list"), "a path in each line. Received"),
         (("--group-pattern", "x(y)z"), "finds a group in"),

@@ -328,7 +328,7 @@ def test_settings_that_are_refused(options, message):
 
 
 def test_curves_that_are_refused():
-    with pytest.raises(InputError, match="at least 2 seeds"):
+    with pytest.raises(InputError, match="seeds of at least 2"):
         LabelCurveConfig(seeds=1)
     with pytest.raises(InputError, match="at least 1"):
         LabelCurveConfig((0,))

@@ -78,7 +78,7 @@ class LabelCurveConfig:
 
     Attributes:
         per_class: numbers of labelled videos of each class, or "all".
-        seeds: number of label subsets for each.
+        seeds: number of label subsets for each, at least 2 for an interval.
         finetune: how a classifier is fitted.
         inverse_penalty: scikit-learn's C of the classifiers without an LSTM.
     """
@@ -89,12 +89,8 @@ class LabelCurveConfig:
     inverse_penalty: float = 10.0
 
     def __post_init__(self):
-        if self.seeds < 2:
-            raise InputError(
-                "Expected at least 2 seeds, for an interval. Received: "
-                f"{self.seeds}"
-            )
-        check_ranges(self, inverse_penalty="(0, inf)")
+        # One seed gives no interval.
+        check_ranges(self, seeds="[2, inf)", inverse_penalty="(0, inf)")
         if not self.per_class or any(
             k != "all" and k < 1 for k in self.per_class
         ):
