@@ -7,6 +7,11 @@ import os
 
 import apache_beam as beam
 
+from video_repr._quiet import import_tensorflow
+
+# Before the following modules import it, which would print a dozen lines.
+import_tensorflow()
+
 from pipelines import copies
 from pipelines import directory
 from pipelines.arguments import Output
@@ -32,7 +37,6 @@ from pipelines.transforms.parts import hash_of
 from pipelines.transforms.parts import leave_out
 from pipelines.transforms.parts import part_path
 from pipelines.transforms.shards import FillShards
-from video_repr._quiet import import_tensorflow
 from video_repr.data.action_lists import check_groups
 from video_repr.data.features import Features
 from video_repr.errors import FailureRateError
@@ -70,7 +74,6 @@ class Job:
         """
         # In the form in which it will be read again.
         recipe = json.loads(json.dumps(self._recipe(output)))
-        import_tensorflow()
         sources = self._with_splits(output)
         if self.sources.copies:
             print(copies.summary(self.sources))

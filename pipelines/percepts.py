@@ -48,6 +48,9 @@ class Arguments:
         """Runs the pipeline."""
         engine = Engine(self.workers, tuple(beam_options))
         sources = self.input.find()
+        # Before the network, as it imports TensorFlow silently.
+        from pipelines.job import Job
+
         made = self.percepts
         if made.stream == "flow":
             # A missing package is found now rather than at each film.
@@ -68,8 +71,6 @@ class Arguments:
             network = made.load()
             features = Features(key, (network.features,), sources.labels)
             make_parts = functools.partial(_write_percepts, made, features)
-        from pipelines.job import Job
-
         Job(
             "pipelines.percepts",
             {

@@ -1,4 +1,5 @@
 import shutil
+import sys
 
 import numpy as np
 import pyarrow.parquet
@@ -14,6 +15,7 @@ from video_repr.data import ClipDataset
 from video_repr.data import read_clip
 from video_repr.data.embeddings import nearest
 from video_repr.errors import InputError
+from video_repr.errors import MissingExtraError
 from video_repr.export.saved_model import export_encoder
 
 pytestmark = pytest.mark.slow
@@ -114,7 +116,7 @@ def test_vectors_of_films(encoder, films, tmp_path):
     )
 
 
-def test_the_nearest(encoder, dataset, tmp_path):
+def test_the_nearest(encoder, dataset, tmp_path, monkeypatch):
     out = tmp_path / "vectors"
     given = ("--encoder", encoder[1], "--dataset", dataset, "--output", out)
     assert call(embed.Arguments, *given) == 0
@@ -136,6 +138,9 @@ def test_the_nearest(encoder, dataset, tmp_path):
         nearest(out, "nobody")
     (out / "COMPLETED").unlink()
     with pytest.raises(InputError, match="without its file COMPLETED"):
+        nearest(out, query)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtraError, match=r"video_repr\[pipelines\]"):
         nearest(out, query)
 
 

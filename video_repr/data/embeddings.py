@@ -22,6 +22,8 @@ def nearest(embeddings, example_id, count=5):
 
     Raises:
         InputError: if the directory is not complete, or has no such clip.
+        MissingExtraError: if pyarrow is missing, which the extra `pipelines`
+            installs.
     """
     with extra("pipelines"):
         import pyarrow
