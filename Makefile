@@ -1,11 +1,11 @@
 # make demo       learn from bouncing digits, predict, show, export
-# make test       lint and tests, some seventeen minutes on two cores
-# make test-fast  for one who edits: the quick ones
-# make test-hard  what only long runs show: thousands of damaged files, kills
-# make test-oldest  the oldest TensorFlow, and what goes with it: the wheel
-# make wheel      the package to install elsewhere, in dist/
-# make docs       the pages of docs/ and the reference, build/site/index.html
-# make clean      remove what these made, the virtual environments included
+# make test       lint and tests, about seventeen minutes on two cores
+# make test-fast  the quick tests, for use while you edit
+# make test-hard  long tests: thousands of damaged files, killed processes
+# make test-oldest  the wheel with the oldest TensorFlow and its packages
+# make wheel      dist/*.whl, to install the package elsewhere
+# make docs       docs/ and the reference as a site, build/site/index.html
+# make clean      remove what these made, also the virtual environments
 
 PYTHON ?= python3.11
 VENV ?= .venv
@@ -33,8 +33,8 @@ test-fast: $(VENV)/.installed-test
 test-hard: $(VENV)/.installed-test
 	$(PYTEST) -m hard
 
-# The wheel is tested, not this folder: `pytest`, unlike `python -m pytest`,
-# does not look for packages here. Other files' tests need other extras.
+# This tests the wheel, not this folder: `pytest`, unlike `python -m pytest`,
+# does not look for packages here. The tests of other files need other extras.
 test-oldest: wheel $(OLDEST_VENV)/bin/python
 	$(OLDEST_VENV)/bin/pip uninstall $(PIP_FLAGS) --yes video_repr
 	$(OLDEST_VENV)/bin/pip install $(PIP_FLAGS) \
@@ -42,7 +42,7 @@ test-oldest: wheel $(OLDEST_VENV)/bin/python
 	$(OLDEST_VENV)/bin/pytest $(PYTEST_FLAGS) -m oldest \
 	    $$(grep -rl --include='*.py' mark.oldest tests)
 
-# setuptools puts in whatever older builds have left.
+# Removed first, as setuptools adds what older builds have left there.
 wheel: $(VENV)/bin/python
 	rm -rf build/lib dist
 	$(VENV)/bin/pip wheel $(PIP_FLAGS) --no-deps --wheel-dir dist .
@@ -50,7 +50,7 @@ wheel: $(VENV)/bin/python
 docs: $(VENV)/.installed-docs
 	$(VENV)/bin/mkdocs build --strict
 
-# Stamps, so that an environment is made once and again when its list changes.
+# Stamp files: an environment is made once, and again when its list changes.
 $(VENV)/.installed-demo: EXTRAS = report,digits
 $(VENV)/.installed-test: EXTRAS = test
 $(VENV)/.installed-docs: EXTRAS = docs

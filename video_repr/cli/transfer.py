@@ -91,7 +91,7 @@ class Finetune:
 
 @dataclasses.dataclass(frozen=True)
 class Fuse:
-    """Average the predictions of finetuned runs, weighted by validation.
+    """Average the predictions of fine-tuned runs, weighted by validation.
 
     Attributes:
         runs: directories of runs on the same videos, such as RGB and flow.

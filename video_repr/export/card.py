@@ -109,12 +109,11 @@ def model_card(name, about, metrics, terms):
             "## Use and limits",
             "",
             *_wrapped(
-                "Meant for features of clips like those that it learned from, "
-                "and as a start for fine-tuning on few labels. It knows "
-                "nothing else: sizes, speeds and kinds of images that it has "
-                "not seen are not measured here, and a frame of the future is "
-                "the blurred mean of what may come. Not for decisions about "
-                "people."
+                "Use it for features of clips like those that it learned from, "
+                "and as a start for fine-tuning on few labels. Other sizes, "
+                "speeds and kinds of images are not measured here. A frame of "
+                "the future is the blurred mean of what may come. Do not use "
+                "it for decisions about people."
             ),
             *(["", *_wrapped(terms.limits)] if terms.limits else []),
             "",

@@ -161,7 +161,7 @@ class Predictions:
             )
         except (OSError, ValueError, csv.Error) as error:
             raise InputError(
-                "Expected a finetuned run's predictions. Received: "
+                "Expected a fine-tuned run's predictions. Received: "
                 f"{path}: {error}"
             ) from error
 
