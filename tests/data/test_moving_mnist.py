@@ -1,8 +1,10 @@
 import hashlib
+import itertools
 import math
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from video_repr import InputError
 from video_repr.data import MovingMNIST
 from video_repr.data import load_digits
+from video_repr.data import moving_mnist_on_device
 from video_repr.data import read_sequences
 from video_repr.data.draw import uniform
 
@@ -130,6 +133,87 @@ def test_dataset_is_the_sequences_in_order_from_any_start(glyphs):
     later = next(iter(mnist.dataset(4, start=8)))
     np.testing.assert_array_equal(later, batches[2])
     assert mnist.dataset(4).element_spec.shape == (4, 3, 64, 64)
+
+
+# Far from one another, and the largest that there are.
+INDICES = np.concatenate(
+    [
+        np.arange(100),
+        2**31 - 50 + np.arange(100),
+        [2**53 + 1, 2**63 - 2, 2**63 - 1],
+    ]
+)
+
+
+def assert_same_on_device(mnist, indices):
+    made = moving_mnist_on_device.maker(mnist)(tf.constant(indices))
+    assert made.dtype == tf.uint8
+    np.testing.assert_array_equal(made, mnist.sequences(indices))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"seed": -2, "digits": 1, "speed": (0.3, 2)},
+        {"seed": 2**64 - 1, "digits": 3, "frames": 25, "size": 33, "speed": 0},
+        {"seed": 7, "size": 48, "speed": (0.02, 0.3)},
+        {"seed": 2**40, "size": 28, "frames": 1, "speed": np.float32(0.1)},
+        {"glyphs": (3, 9, 4), "size": 11, "digits": 4, "speed": (0, 1)},
+    ],
+    ids=str,
+)
+def test_the_device_makes_the_same_sequences(glyphs, options):
+    # A thousand and more in all.
+    options = dict(options)
+    if "glyphs" in options:
+        rng = np.random.default_rng(0)
+        glyphs = rng.integers(0, 256, options.pop("glyphs"), np.uint8)
+    assert_same_on_device(MovingMNIST(glyphs, **options), INDICES)
+
+
+def test_the_device_makes_the_same_sequences_without_xla(glyphs):
+    mnist = MovingMNIST(glyphs, seed=3, speed=(0.05, 0.2))
+    tf.config.run_functions_eagerly(True)
+    try:
+        assert_same_on_device(mnist, INDICES[::9])
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.hard
+@pytest.mark.parametrize("speed", [0, 0.1, 1, (0.0, 0.3), (0.07, 3.5)])
+@pytest.mark.parametrize("digits", [1, 2, 5])
+@pytest.mark.parametrize(
+    ("shape", "size"), [((28, 28), 64), ((5, 8), 8), ((8, 5), 9), ((1, 1), 20)]
+)
+def test_the_device_makes_the_same_sequences_for_all(
+    rng, shape, size, digits, speed
+):
+    glyphs = rng.integers(0, 256, (30, *shape), np.uint8)
+    for frames in (1, 20):
+        mnist = MovingMNIST(
+            glyphs, frames, digits=digits, frames=frames, size=size, speed=speed
+        )
+        assert_same_on_device(mnist, INDICES)
+
+
+@pytest.mark.hard
+def test_the_device_makes_the_same_twenty_thousand_sequences(glyphs):
+    mnist = MovingMNIST(glyphs, seed=12)
+    batches = zip(mnist.on_device(500), mnist.dataset(500), strict=False)
+    for made, sequences in itertools.islice(batches, 40):
+        np.testing.assert_array_equal(made, sequences)
+
+
+def test_batches_on_the_device_are_the_dataset_from_any_start(glyphs):
+    mnist = MovingMNIST(glyphs, frames=3)
+    batches = mnist.on_device(4, start=8)
+    assert batches.element_spec == tf.TensorSpec((4, 3, 64, 64), tf.uint8)
+    for made, sequences in itertools.islice(
+        zip(batches, mnist.dataset(4, start=8), strict=False), 3
+    ):
+        np.testing.assert_array_equal(made, sequences)
 
 
 @pytest.mark.parametrize(

@@ -25,28 +25,42 @@ def permutation(count, *names):
 def uniform(seed, indices, count):
     """Uniform numbers in [0, 1) by hashing: `[len(indices), count]`.
 
-    SplitMix64 (Steele, Lea and Flood, 2014) over seed, index and position.
     NumPy may change the streams of its distributions in a future version, and
     has no vectorised way to make a stream per index.
     """
+    bits = random_bits(seed, indices.astype(np.uint64), count)
+    return (bits >> np.uint64(11)) * 2.0**-53
+
+
+def random_bits(seed, indices, count, shift_right=np.right_shift):
+    """Random bits by hashing: uint64, `[len(indices), count]`.
+
+    SplitMix64 (Steele, Lea and Flood, 2014) over seed, index and position.
+
+    Args:
+        seed: an integer.
+        indices: uint64, `[n]`; an array, or a tensor with TensorFlow's
+            `shift_right`.
+        count: how many numbers for each index.
+        shift_right: shifts an array or tensor by a number of bits.
+    """
     with np.errstate(over="ignore"):
-        key = _mix(np.uint64(seed % 2**64) + _GOLDEN)
+        key = _mix(np.uint64(seed % 2**64) + _GOLDEN, np.right_shift)
         # Not symmetric: (seed, index) is not (index, seed).
         key = _mix(
-            key + (indices.astype(np.uint64)[:, None] + np.uint64(1)) * _GOLDEN
+            (indices[:, None] + np.uint64(1)) * _GOLDEN + key, shift_right
         )
         counter = np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN
-        bits = _mix(key + counter)
-    return (bits >> np.uint64(11)) * 2.0**-53
+        return _mix(key + counter, shift_right)
 
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-def _mix(z):
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+def _mix(z, shift_right):
+    z = (z ^ shift_right(z, np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ shift_right(z, np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ shift_right(z, np.uint64(31))
 
 
 def _seed_of(names):

@@ -6,6 +6,7 @@ any order, on any machine.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from video_repr.data.draw import uniform
 from video_repr.errors import InputError
 
 # Random numbers of a digit: glyph, x, y, direction, speed.
-_DRAWS = 5
+DRAWS_PER_DIGIT = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +89,7 @@ class MovingMNIST:
                     f"Expected {name}, a whole number of at least 1. "
                     f"Received: {value}"
                 )
-        speeds = self._speed_range()
+        speeds = self.speed_range
         if len(speeds) != 2 or not 0 <= speeds[0] <= speeds[1] < np.inf:
             raise InputError(
                 "Expected a speed of at least 0, or a pair (low, high). "
@@ -145,12 +146,14 @@ class MovingMNIST:
                 f"Received: {indices}"
             )
         draws = uniform(
-            self.seed, indices.astype(np.uint64), self.digits * _DRAWS
+            self.seed,
+            indices.astype(np.uint64),
+            self.digits * DRAWS_PER_DIGIT,
         )
-        draws = draws.reshape(len(indices), self.digits, _DRAWS)
+        draws = draws.reshape(len(indices), self.digits, DRAWS_PER_DIGIT)
         angle = 2 * np.pi * draws[..., 3]
         velocity = np.stack([np.sin(angle), np.cos(angle)], axis=-1)
-        low, high = self._speed_range()
+        low, high = self.speed_range
         velocity *= (low + (high - low) * draws[..., 4])[..., None]
         position = draws[..., 1:3]
         shape = (len(indices), self.frames, self.digits, 2)
@@ -196,7 +199,35 @@ class MovingMNIST:
             .prefetch(4)
         )
 
-    def _speed_range(self):
+    def on_device(self, batch_size, start=0):
+        """The batches of `dataset`, made by the device that trains.
+
+        They are meant for GPUs, which train on more sequences than a host
+        makes; on a CPU `dataset` is faster.
+
+        Args:
+            batch_size: sequences in a batch.
+            start: index of the first sequence.
+
+        Returns:
+            `inputs.DeviceBatches`, for `fit` or to iterate over.
+        """
+        from video_repr.data import moving_mnist_on_device
+
+        return moving_mnist_on_device.batches(
+            self._make_on_device, batch_size, start
+        )
+
+    @functools.cached_property
+    def _make_on_device(self):
+        # One for all batches: a training step is compiled for each.
+        from video_repr.data import moving_mnist_on_device
+
+        return moving_mnist_on_device.maker(self)
+
+    @property
+    def speed_range(self):
+        """The lowest and the highest speed."""
         if isinstance(self.speed, (tuple, list)):
             return tuple(self.speed)
         return self.speed, self.speed

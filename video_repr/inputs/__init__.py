@@ -14,6 +14,7 @@ from video_repr.inputs.clips import Clips
 from video_repr.inputs.clips import PaddedClips
 from video_repr.inputs.clips import Targets
 from video_repr.inputs.clips import check_clips
+from video_repr.inputs.device_batches import DeviceBatches
 from video_repr.inputs.labels import Labels
 from video_repr.inputs.labels import Weights
 from video_repr.inputs.labels import check_class_weight
@@ -28,6 +29,7 @@ from video_repr.inputs.values import scale
 __all__ = [
     "Check",
     "Clips",
+    "DeviceBatches",
     "Labels",
     "PaddedClips",
     "Targets",
