@@ -14,6 +14,7 @@ from video_repr import SavedModelEncoder
 from video_repr import VideoSeq2Seq
 from video_repr.errors import DivergedError
 from video_repr.export.saved_model import export_encoder
+from video_repr.inputs import DeviceBatches
 from video_repr.layers import PeepholeLSTM
 from video_repr.layers import PeepholeLSTMCell
 from video_repr.losses import BceSumPerFrame
@@ -421,6 +422,28 @@ def test_a_loss_that_is_no_number_is_explained():
     model.compile(keras.optimizers.SGD(1e38), jit_compile=True)
     with pytest.raises(DivergedError, match=r"epoch [12]\..*lower learning"):
         model.fit(floats(), LABELS, epochs=3, verbose=0)
+
+
+def test_the_step_makes_what_comes_from_the_device(seq2seq):
+    clips, weights = pixels(), seq2seq.get_weights()
+    indices = tf.data.Dataset.range(8).batch(4, drop_remainder=True)
+
+    def made_of(clips):
+        return DeviceBatches(
+            indices, tf.function(lambda i: tf.gather(clips, i))
+        )
+
+    found = []
+    # The others are made anew, and arrays are not taken for indices.
+    for data in made_of(255 - clips), made_of(clips), clips:
+        seq2seq.set_weights(weights)
+        seq2seq.fit(data, batch_size=4, shuffle=False, verbose=0)
+        found.append(seq2seq.get_weights())
+    for other, made, given in zip(*found, strict=True):
+        np.testing.assert_array_equal(made, given)
+        assert (made != other).any()
+    with pytest.raises(InputError, match=r"at least 5 frames\. .*: 4"):
+        seq2seq.fit(made_of(clips[:, :4]), verbose=0)
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,16 @@ import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from video_repr import InputError
 from video_repr import configs
+from video_repr.data import moving_mnist_on_device
 from video_repr.errors import DivergedError
 from video_repr.runs import Run
 from video_repr.training import build_model
 from video_repr.training import pretrain
+from video_repr.training import train
 
 pytestmark = pytest.mark.slow
 
@@ -104,6 +107,41 @@ def test_killed_and_resumed_ends_as_if_it_had_not_been(
     assert [line["val_loss"] for line in whole.metrics()] == [
         line["val_loss"] for line in run.metrics()
     ]
+
+
+@pytest.mark.parametrize(
+    "interrupted", [False, pytest.param(True, marks=pytest.mark.hard)]
+)
+def test_sequences_of_a_gpu_train_as_those_of_the_host(
+    whole, tmp_path, monkeypatch, interrupted
+):
+    made = []
+    maker = moving_mnist_on_device.maker
+    monkeypatch.setattr(
+        moving_mnist_on_device,
+        "maker",
+        lambda mnist: made.append(mnist) or maker(mnist),
+    )
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [kind])
+    save = Run.save
+
+    def save_or_stop(run, model, path, epoch):
+        if epoch == 4:
+            raise KeyboardInterrupt
+        save(run, model, path, epoch)
+
+    if interrupted:
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(Run, "save", save_or_stop)
+            train(whole.config(), tmp_path / "run")
+    run = train(whole.config(), tmp_path / "run", resume=True)
+    assert len(made) == 1 + interrupted
+    for a, b in zip(
+        whole.model(whole.last).get_weights(),
+        run.model(run.last).get_weights(),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_what_a_run_leaves(run, digits_file):

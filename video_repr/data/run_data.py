@@ -1,9 +1,11 @@
 """The data that a run learns from and is tested on."""
 
 import dataclasses
+import functools
 import itertools
 
 import numpy as np
+import tensorflow as tf
 
 from video_repr.configs.config import Config
 from video_repr.data.dataset import ClipDataset
@@ -262,11 +264,20 @@ class MovingMNISTData:
     def train(self, batch_size, start=0):
         """Endless batches, a function of the seed.
 
+        With a GPU the training step makes them there.
+
         Args:
             batch_size: sequences of a batch.
             start: number of sequences to skip at the beginning.
         """
-        return self.sequences("train").dataset(batch_size, start=start)
+        sequences = self._train_sequences
+        if tf.config.get_visible_devices("GPU"):
+            return sequences.on_device(batch_size, start=start)
+        return sequences.dataset(batch_size, start=start)
+
+    @functools.cached_property
+    def _train_sequences(self):
+        return self.sequences("train")
 
     @property
     def fingerprint(self):

@@ -18,7 +18,11 @@ class ChecksInputs:
     They check arrays in advance, and batches of generators and datasets when
     they come; those of a dataset in its `map`, in parallel with the training.
     The method `expected` of a model returns the rules.
+
+    `fit` also takes `inputs.DeviceBatches`, which its step makes.
     """
+
+    _make_batch = None
 
     def expected(self, method):
         """The rules for inputs of `fit`, `evaluate` or `predict`.
@@ -112,6 +116,8 @@ class ChecksInputs:
         return super().predict_on_batch(**given)
 
     def train_step(self, data):
+        if self._make_batch is not None:
+            data = self._make_batch(data)
         with inputs.checking(inputs.Check.NAN):
             return super().train_step(data)
 
@@ -124,7 +130,12 @@ class ChecksInputs:
         self.check_arguments(given)
         batch = _Batch(*self.expected(method))
         x = given.get("x")
-        if isinstance(x, tf.data.Dataset):
+        if method == "fit":
+            self._train_on(x)
+        if isinstance(x, inputs.DeviceBatches):
+            batch.check_spec(x.element_spec)
+            given["x"] = x.dataset
+        elif isinstance(x, tf.data.Dataset):
             given["x"] = batch.of_dataset(x)
         elif isinstance(x, types.GeneratorType):
             given["x"] = batch.of_generator(x)
@@ -132,6 +143,14 @@ class ChecksInputs:
             given["x"] = _CheckedDataset(x, batch)
         elif isinstance(x, list | tuple | dict) or hasattr(x, "__array__"):
             batch.check(x, given.get("y"), given.get("sample_weight"))
+
+    def _train_on(self, x):
+        """Makes the batches of `x` in the training step, if it says how."""
+        make = x.make if isinstance(x, inputs.DeviceBatches) else None
+        if make is not self._make_batch:
+            self._make_batch = make
+            # Traced again at its next use.
+            self.train_function = None
 
 
 class ReadsPaddedClips:
@@ -159,17 +178,21 @@ class _Batch:
         for rule, values in self._of(data):
             rule.check(values)
 
+    def check_spec(self, spec):
+        """Checks the spec of batches; returns whether to check values too."""
+        return any(
+            [rule.check_spec(of) for rule, of in self._of(_unpacked(spec))]
+        )
+
     def of_dataset(self, dataset):
         spec = dataset.element_spec
-        unknown = [
-            rule.check_spec(of) for rule, of in self._of(_unpacked(spec))
-        ]
+        unknown = self.check_spec(spec)
         if dataset.cardinality() == 0:
             raise InputError(
                 "Expected at least one batch of clips. Received: an empty "
                 "dataset"
             )
-        if not any(unknown):
+        if not unknown:
             return dataset
 
         @tf.autograph.experimental.do_not_convert
