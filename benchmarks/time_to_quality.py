@@ -8,17 +8,20 @@ compilation, not the evaluations between. Choose by `--split validation`; the
 test sequences are for reading once.
 """
 
+import contextlib
 import dataclasses
 import math
 import pathlib
 import time
 from typing import Literal
 
+import keras
 import tyro
 
 from benchmarks.step.work import Work
 from video_repr import configs
 from video_repr.data.run_data import MovingMNISTData
+from video_repr.errors import DivergedError
 from video_repr.files import write_json
 from video_repr.training import build_model
 
@@ -60,24 +63,42 @@ def work_of(config):
     )
 
 
+class _Until(keras.callbacks.Callback):
+    """Stops a training at a time, and counts its updates."""
+
+    def __init__(self, end):
+        super().__init__()
+        self.updates, self._end = 0, end
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.updates = batch + 1
+        if time.perf_counter() >= self._end:
+            self.model.stop_training = True
+
+
 def curve(config, minutes, split, points):
     """Yields the points of the curve while it trains."""
     data = MovingMNISTData.of(config)
     held_out = data.validation() if split == "validation" else data.test()
     training, flop = config.training, work_of(config).flop()
     model = build_model(config)
-    batches = iter(data.sequences("train").dataset(training.batch_size))
     every = math.ceil(training.steps / points)
     seconds, step = 0.0, 0
     finite = True
     while finite and step < training.steps and seconds < 60 * minutes:
         started = time.perf_counter()
-        while step < training.steps:
-            model.train_on_batch(next(batches))
-            step += 1
-            spent = seconds + time.perf_counter() - started
-            if step % every == 0 or spent >= 60 * minutes:
-                break
+        until = _Until(started + 60 * minutes - seconds)
+        # The evaluation says so too.
+        with contextlib.suppress(DivergedError):
+            model.fit(
+                data.train(
+                    training.batch_size, start=step * training.batch_size
+                ),
+                steps_per_epoch=min(every, training.steps - step),
+                callbacks=[until],
+                verbose=0,
+            )
+        step += until.updates
         seconds += time.perf_counter() - started
         losses = model.evaluate(
             held_out, batch_size=100, verbose=0, return_dict=True

@@ -63,7 +63,12 @@ def test_the_curve_of_a_single_branch(tiny, branch):
 @pytest.mark.hard
 def test_the_input_is_compared_with_updates(tiny):
     result = feeding.measure(tiny, updates=2, batches=2)
-    assert set(result) == {"update", "moving mnist", "tfrecords"}
+    assert set(result) == {
+        "update",
+        "moving mnist",
+        "on the device",
+        "tfrecords",
+    }
     for rate in result.values():
         assert rate["of_update"] == pytest.approx(
             rate["sequences_per_s"] / result["update"]["sequences_per_s"]
