@@ -12,11 +12,28 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import numpy as np
 import pytest
+import wrapt
 from forks import Forks
 
 # TensorFlow makes hundreds of thousands of objects where it traces: they are
 # not looked through after every 700.
 gc.set_threshold(200_000, 20, 10)
+
+
+@wrapt.when_imported("tensorflow.python.data.ops.dataset_ops")
+def _without_tuning(dataset_ops):
+    """Has tests read datasets without tuning.
+
+    When an iterator that has failed is collected, it waits a third of a second
+    for its tuning: hundreds of them waited for minutes.
+    """
+    options = dataset_ops.options_lib.Options()
+    options.autotune.enabled = False
+    read = dataset_ops.DatasetV2.__iter__
+    dataset_ops.DatasetV2.__iter__ = lambda dataset: read(
+        dataset.with_options(options)
+    )
+
 
 SHARED = pathlib.Path(__file__).parents[2] / "shared" / "data"
 

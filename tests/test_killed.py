@@ -18,12 +18,9 @@ from video_repr import Encoder
 from video_repr.export import layout
 from video_repr.export.saved_model import export_encoder
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.hard]
 
-TIMES = [
-    pytest.param(2, id="twice"),
-    pytest.param(50, id="50 times", marks=pytest.mark.hard),
-]
+TIMES = 50
 
 
 @pytest.fixture(scope="module")
@@ -85,15 +82,14 @@ def weights_of(path):
     return np.concatenate([w.ravel() for w in encoder.get_weights()])
 
 
-@pytest.mark.parametrize("times", TIMES)
-def test_an_export(start, tmp_path, rng, times):
+def test_an_export(start, tmp_path, rng):
     old, path = tmp_path / "old" / "1", tmp_path / "e" / "1"
     export(old, 0)
     seconds = seconds_of(start(export, path, 1))
     of_old, of_new = weights_of(old), weights_of(path)
     assert not np.array_equal(of_old, of_new)
     found = []
-    for _ in range(times):
+    for _ in range(TIMES):
         shutil.rmtree(path)
         shutil.copytree(old, path)
         kill_within([start(export, path, 1)], 1.1 * seconds, rng)
@@ -104,8 +100,7 @@ def test_an_export(start, tmp_path, rng, times):
     seconds_of(start(export, path, 1))
     np.testing.assert_array_equal(weights_of(path), of_new)
     assert list(path.parent.iterdir()) == [path]
-    if times >= 50:
-        assert 0 < sum(found) < times
+    assert 0 < sum(found) < TIMES
 
 
 def cut(films, out):
@@ -125,8 +120,7 @@ def bytes_of(path):
     return {file.name: file.read_bytes() for file in path.iterdir()}
 
 
-@pytest.mark.parametrize("times", TIMES)
-def test_two_jobs_on_one_output(start, tmp_path, rng, times):
+def test_two_jobs_on_one_output(start, tmp_path, rng):
     films = tmp_path / "films"
     films.mkdir()
     for number in range(4):
@@ -139,7 +133,7 @@ def test_two_jobs_on_one_output(start, tmp_path, rng, times):
     seconds = seconds_of(start(cut, films, whole))
     expected = bytes_of(whole)
     went_on = complete = 0
-    for _ in range(times):
+    for _ in range(TIMES):
         both = [start(cut, films, out) for _ in range(2)]
         kill_within(both, 1.2 * seconds, rng)
         if out.exists():
@@ -152,6 +146,5 @@ def test_two_jobs_on_one_output(start, tmp_path, rng, times):
         left = {path.name for path in out.parent.iterdir()} - {".1.lock"}
         assert left == {"1"}
         shutil.rmtree(out.parent)
-    if times >= 50:
-        assert went_on
-        assert complete
+    assert went_on
+    assert complete

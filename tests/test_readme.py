@@ -8,6 +8,7 @@ README = (ROOT / "README.md").read_text()
 
 
 @pytest.mark.oldest
+@pytest.mark.usefixtures("without_xla")
 def test_the_api_in_twenty_lines_runs():
     """As printed, but for the size and the length of the training."""
     source, *_ = re.findall(r"```python\n(.*?)```", README, re.S)

@@ -108,7 +108,7 @@ def test_outputs_that_are_not_logistic(output):
     np.testing.assert_allclose(
         flat(model(clips)["future"]), expected, atol=1e-5
     )
-    model.compile("sgd", jit_compile=False)
+    model.compile("sgd", run_eagerly=True)
     assert isinstance(model.loss["future"], HalfSsePerFrame)
     # Values beyond [0, 1] are percepts here, not a mistake.
     model.fit(100 * clips, verbose=0)
@@ -155,7 +155,7 @@ def test_reconstruction_is_learned_in_reverse_and_given_in_order():
 
 def test_loss_is_the_sum_of_the_branches_on_their_targets():
     model = make()
-    model.compile("sgd", jit_compile=False)
+    model.compile("sgd", run_eagerly=True)
     clips = make_clips(8)
     logs = model.evaluate(clips, verbose=0, return_dict=True)
     targets, total = model.targets(clips), 0
@@ -261,7 +261,7 @@ def test_scheduled_sampling_follows_its_schedule():
     ramp = keras.optimizers.schedules.PolynomialDecay(0.0, 4, 1.0)
     options = {"conditional": True, "scheduled_sampling": ramp}
     model = make(("future",), units=(5,), **options)
-    model.compile("sgd", jit_compile=True)
+    model.compile("sgd", run_eagerly=True)
     decoder = model.decoders["future"]
     model.fit(make_clips(6), batch_size=2, epochs=2, verbose=0)
     assert int(decoder.training_steps) == 6
@@ -293,7 +293,7 @@ def test_any_number_of_future_frames(conditional):
 
 def test_uint8_pixels_are_scaled():
     model = make(conditional=True)
-    model.compile("sgd", jit_compile=False)
+    model.compile("sgd", run_eagerly=True)
     rng = np.random.default_rng(0)
     clips = rng.integers(0, 256, (4, INPUT + FUTURE, SIZE, SIZE), np.uint8)
     scaled = clips.astype("float32") / 255

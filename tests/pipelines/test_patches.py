@@ -271,9 +271,23 @@ def job_service():
     service.wait()
 
 
-def test_the_same_bytes_on_every_engine(
-    cut, films, tmp_path, sums, job_service
+@pytest.mark.hard
+def test_the_same_bytes_by_way_of_a_job_service(
+    cut, tmp_path, sums, job_service
 ):
+    assert cut() == 0
+    options = (
+        "--",
+        "--runner=PortableRunner",
+        f"--job_endpoint={job_service}",
+        "--environment_type=LOOPBACK",
+    )
+    out = tmp_path / "portable" / "cut" / "1"
+    assert cut(*options, out=out) == 0
+    assert sums(out) == sums(tmp_path / "cut/1")
+
+
+def test_the_same_bytes_again_and_by_two_workers(cut, films, tmp_path, sums):
     assert cut() == 0
     expected = sums(tmp_path / "cut/1")
     assert any(name.endswith(".tfrecord") for name in expected)
@@ -295,15 +309,6 @@ def test_the_same_bytes_on_every_engine(
     assert sums(out) == expected
     # TensorFlow prints such lines while it is imported.
     assert b"absl::InitializeLog" not in done.stderr
-    options = (
-        "--",
-        "--runner=PortableRunner",
-        f"--job_endpoint={job_service}",
-        "--environment_type=LOOPBACK",
-    )
-    out = tmp_path / "portable" / "cut" / "1"
-    assert cut(*options, out=out) == 0
-    assert sums(out) == expected
 
 
 def test_what_is_there_is_kept(cut, tmp_path, sums, capsys):
