@@ -14,6 +14,7 @@ import numpy as np
 import tyro
 
 from video_repr import configs
+from video_repr.precision import set_precision
 from video_repr.training import build_model
 
 
@@ -32,6 +33,7 @@ class Arguments:
 
 def measure(config, steps):
     """Seconds of the first update and the median of `steps` more."""
+    set_precision(config.training.precision)
     model, batch = build_model(config), config.training.batch_size
     size = config.data.frame_size
     clips = np.random.default_rng(0).integers(

@@ -23,6 +23,7 @@ from video_repr.data import ClipDataset
 from video_repr.data.run_data import MovingMNISTData
 from video_repr.files import write_json
 from video_repr.machine import machine
+from video_repr.precision import set_precision
 from video_repr.training import build_model
 
 
@@ -82,6 +83,7 @@ def measure(config, updates, batches):
     """Rates of the config's updates and of each source."""
     size = config.training.batch_size
     sequences = MovingMNISTData.of(config).sequences("train")
+    set_precision(config.training.precision)
     model = build_model(config)
     clips = tf.constant(sequences.sequences(range(size)))
     result = {

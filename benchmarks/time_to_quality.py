@@ -23,6 +23,7 @@ from video_repr import configs
 from video_repr.data.run_data import MovingMNISTData
 from video_repr.errors import DivergedError
 from video_repr.files import write_json
+from video_repr.precision import set_precision
 from video_repr.training import build_model
 
 
@@ -81,6 +82,7 @@ def curve(config, minutes, split, points):
     data = MovingMNISTData.of(config)
     held_out = data.validation() if split == "validation" else data.test()
     training, flop = config.training, work_of(config).flop()
+    set_precision(training.precision)
     model = build_model(config)
     every = math.ceil(training.steps / points)
     seconds, step = 0.0, 0

@@ -25,6 +25,7 @@ from video_repr.data.run_data import MovingMNISTData
 from video_repr.files import write_json
 from video_repr.machine import machine
 from video_repr.optimizers import with_compiled_update
+from video_repr.precision import set_precision
 from video_repr.training import build_model
 
 
@@ -150,6 +151,7 @@ def run(attempt, config, minutes):
     training = dataclasses.replace(config.training, schedule="constant")
     config = dataclasses.replace(config, training=training)
     data = MovingMNISTData.of(config)
+    set_precision(training.precision)
     model = build_model(config)
     _initialize(model, attempt)
     optimizer = model.optimizer

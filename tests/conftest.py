@@ -39,7 +39,10 @@ SHARED = pathlib.Path(__file__).parents[2] / "shared" / "data"
 
 
 # Markers of tests that may be skipped under --no-skips, and why.
-MAY_SKIP = {"shared": "real data lie beside a checkout, not in it"}
+MAY_SKIP = {
+    "shared": "real data lie beside a checkout, not in it",
+    "gpu": "not every machine has a GPU",
+}
 
 
 def pytest_addoption(parser):
@@ -54,19 +57,33 @@ def pytest_addoption(parser):
 def pytest_collection_modifyitems(items):
     # What takes long first: the quick ones fill what is left at the end.
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
-    if SHARED.is_dir():
-        return
-    for item in items:
-        if "shared" in item.keywords:
-            item.add_marker(
-                pytest.mark.skip(reason=f"needs real data in {SHARED}")
-            )
+    _skip(items, "shared", f"needs real data in {SHARED}", SHARED.is_dir)
+    _skip(items, "gpu", "needs a GPU", _has_gpu)
+
+
+def _skip(items, mark, reason, unless):
+    """Skips the items with a mark, unless a function returns true."""
+    marked = [item for item in items if mark in item.keywords]
+    if marked and not unless():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _has_gpu():
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def pytest_collection_finish():
     # Nor what was imported.
     gc.collect()
     gc.freeze()
+    if "tensorflow" in sys.modules:
+        # On GPUs TensorFlow multiplies in TF32 unless told otherwise.
+        from video_repr.precision import set_precision
+
+        set_precision("float32")
 
 
 @pytest.hookimpl(wrapper=True)

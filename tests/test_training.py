@@ -153,6 +153,8 @@ def test_what_a_run_leaves(run, digits_file):
         "prediction.gif",
         *(f"strips-{i}.png" for i in (1, 2, 3, 4)),
     }
+    made = run.made()
+    assert (made["precision"], made["tf32"]) == ("float32", False)
     assert list(run.tensorboard.rglob("events*"))
     evaluation = json.loads(run.evaluation_file.read_text())
     assert evaluation["data"]["sequences"] == 10

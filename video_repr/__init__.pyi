@@ -9,6 +9,7 @@ from . import losses as losses
 from . import metrics as metrics
 from . import models as models
 from . import optimizers as optimizers
+from . import precision as precision
 from . import report as report
 from . import training as training
 from . import transfer as transfer

@@ -29,11 +29,14 @@ def quiet_stderr():
 
 
 def import_tensorflow():
-    """Imports TensorFlow without its lines about processors and drivers.
+    """Imports TensorFlow for a program, which then computes in float32.
 
-    For programs: a dozen such lines would precede every message.
+    It leaves out TensorFlow's lines about processors and drivers: a dozen of
+    them would precede every message. TF32 is off, until a config has it on.
     """
     # Silences what TensorFlow would log later, about XLA.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with quiet_stderr():
-        import tensorflow  # noqa: F401
+        from tensorflow import config
+    # Not `set_precision`: not every program needs Keras.
+    config.experimental.enable_tensor_float_32_execution(False)

@@ -17,11 +17,25 @@ def made():
         ),
         # Without TensorFlow nothing ran on a GPU.
         "machine": machine() if "tensorflow" in sys.modules else processor(),
+        **_precision(),
         "versions": ", ".join(
             f"{name} {_version(name)}"
             for name in ("video_repr", "tensorflow", "keras")
         ),
         **_commit(),
+    }
+
+
+def _precision():
+    """Keras's dtype policy, and whether TensorFlow may use TF32."""
+    if "keras" not in sys.modules:
+        return {}
+    import keras
+    import tensorflow as tf
+
+    return {
+        "precision": keras.config.dtype_policy().name,
+        "tf32": tf.config.experimental.tensor_float_32_execution_enabled(),
     }
 
 

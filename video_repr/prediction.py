@@ -7,6 +7,7 @@ from video_repr.data import read_clip
 from video_repr.errors import InputError
 from video_repr.files import whole_file
 from video_repr.inputs import check_clips
+from video_repr.precision import in_precision
 
 OUTPUTS = (".gif", ".npy")
 
@@ -67,7 +68,8 @@ def predict_clip(run, source, output, steps=None):
         )
     check_clips(clip[None], min_frames=config.model.input_frames)
     clip = clip[-config.model.input_frames :]
-    future = run.model().predict_future(clip[None], steps)[0]
+    with in_precision(config.training.precision):
+        future = run.model().predict_future(clip[None], steps)[0]
     if output.suffix.lower() == ".npy":
         with whole_file(output) as partial, partial.open("wb") as file:
             np.save(file, future)

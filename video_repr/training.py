@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from video_repr import runs
 from video_repr import visualization
+from video_repr.configs.config import policy_of
 from video_repr.data.run_data import frame_scaling
 from video_repr.data.run_data import load_data
 from video_repr.errors import DivergedError
@@ -27,6 +28,7 @@ from video_repr.models import Decoder
 from video_repr.models import Encoder
 from video_repr.models import VideoSeq2Seq
 from video_repr.optimizers import with_compiled_update
+from video_repr.precision import in_precision
 
 
 def build_model(config, frames=None):
@@ -45,7 +47,7 @@ def build_model(config, frames=None):
     options = {
         "dropout": model.dropout,
         "forget_bias": model.forget_bias,
-        "dtype": training.precision,
+        "dtype": policy_of(training.precision),
     }
     sampling = model.scheduled_sampling
     if sampling:
@@ -82,7 +84,7 @@ def build_model(config, frames=None):
         },
         input_frames=model.input_frames,
         future_frames=0 if model.future == "none" else model.future_frames,
-        dtype=training.precision,
+        dtype=policy_of(training.precision),
     )
     seq2seq.build((None, seq2seq.clip_frames, *frames.shape))
     seq2seq.compile(_optimizer(training), jit_compile=training.jit_compile)
@@ -170,6 +172,11 @@ def train(
     """
     # Checked now, as the end of the first epoch may be hours later.
     need("report", "matplotlib", "PIL", "tensorboard")
+    with in_precision(config.training.precision):
+        return _train(config, directory, resume, gate_images, frames, encoder)
+
+
+def _train(config, directory, resume, gate_images, frames, encoder):
     run = runs.Run(pathlib.Path(directory))
     started = run.config_file.exists()
     if not started and not _is_empty(run.path):

@@ -9,15 +9,15 @@ from keras import ops
 # The worker asks each module for it.
 from benchmarks.step.ours import device_memory  # noqa: F401
 from benchmarks.step.ours import every_step
-from benchmarks.step.ours import set_precision
 from benchmarks.step.work import AbsentError
 from video_repr import PeepholeLSTMCell
+from video_repr.precision import set_precision
 
 
 def step(work, peephole, jit_compile):
     if work.devices > 1:
         raise AbsentError("written for one device")
-    set_precision(work)
+    set_precision(work.precision)
     model = SameWork(work, peephole)
     if work.task != "train":
         return _inference(model, work, jit_compile)

@@ -7,10 +7,11 @@ from benchmarks.step.work import AbsentError
 from video_repr import Decoder
 from video_repr import Encoder
 from video_repr import VideoSeq2Seq
+from video_repr.precision import set_precision
 
 
 def step(work):
-    set_precision(work)
+    set_precision(work.precision)
     if work.devices == 1:
         return _step(work)
     gpus = len(tf.config.list_physical_devices("GPU"))
@@ -19,15 +20,6 @@ def step(work):
     devices = [f"/gpu:{i}" for i in range(work.devices)]
     with tf.distribute.MirroredStrategy(devices).scope():
         return _step(work)
-
-
-def set_precision(work):
-    """What Keras and TensorFlow have to be told."""
-    mixed = work.precision == "mixed_bfloat16"
-    keras.config.set_dtype_policy(work.precision if mixed else "float32")
-    tf.config.experimental.enable_tensor_float_32_execution(
-        work.precision == "tf32"
-    )
 
 
 def device_memory():

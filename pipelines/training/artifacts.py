@@ -57,6 +57,11 @@ def component_events(component):
         SystemExit: for unusable input or anomalies, after printing the message.
     """
     send_event(component, "started")
+    if "keras" in sys.modules:
+        # Only the Trainer's config can say otherwise.
+        from video_repr.precision import set_precision
+
+        set_precision("float32")
     if RUNNER in os.environ:
         _end_with(int(os.environ[RUNNER]))
     try:

@@ -66,6 +66,16 @@ def test_json_of_wrong_types(section, field, value, message):
         configs.from_dict(values)
 
 
+@pytest.mark.parametrize("precision", ["float32", "tf32", "mixed_bfloat16"])
+def test_json_says_whether_tf32_is_on(precision):
+    training = configs.TrainingConfig(precision=precision)
+    config = configs.Config(training=training)
+    values = config.to_dict()
+    assert values["training"]["precision"] == precision
+    assert values["training"]["tf32"] is (precision == "tf32")
+    assert configs.from_dict(values) == config
+
+
 def test_json_of_other_fields():
     values = configs.Config().to_dict()
     values["model"]["depth"] = 3

@@ -8,6 +8,15 @@ from video_repr.errors import InputError
 from video_repr.ranges import check_ranges
 
 DecoderKind = Literal["none", "unconditioned", "conditional"]
+Precision = Literal["float32", "tf32", "mixed_bfloat16", "mixed_float16"]
+
+# Properties of `TrainingConfig` that config.json states for its readers.
+DERIVED = ("tf32",)
+
+
+def policy_of(precision):
+    """Keras's dtype policy of a precision, its name."""
+    return "float32" if precision == "tf32" else precision
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +182,9 @@ class TrainingConfig:
             "root" as the square root of the remaining steps; "constant" does
             not change.
         clip_norm: bound of the gradients' global norm.
-        precision: Keras's dtype policy.
+        precision: "float32" is that on every device; "tf32" rounds the inputs
+            of products on GPUs; "mixed_bfloat16" and "mixed_float16" are
+            Keras's dtype policies.
         jit_compile: whether XLA compiles the step.
         jit_update: whether XLA compiles only the optimizer's update, when it
             does not compile the step.
@@ -187,9 +198,14 @@ class TrainingConfig:
     learning_rate: float = 3e-3
     schedule: Literal["linear", "root", "cosine", "constant"] = "linear"
     clip_norm: float = 100.0
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    precision: Precision = "float32"
     jit_compile: bool = True
     jit_update: bool = False
+
+    @property
+    def tf32(self):
+        """Whether TensorFlow may use TF32."""
+        return self.precision == "tf32"
 
     def check(self):
         """Raises an InputError that names what cannot be."""
@@ -240,4 +256,9 @@ class Config:
     def to_dict(self):
         """Nested dicts of JSON types."""
         values = dataclasses.asdict(self)
-        return {**values, "data": {"kind": self.data.kind, **values["data"]}}
+        derived = {name: getattr(self.training, name) for name in DERIVED}
+        return {
+            **values,
+            "data": {"kind": self.data.kind, **values["data"]},
+            "training": {**values["training"], **derived},
+        }

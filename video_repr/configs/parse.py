@@ -5,7 +5,9 @@ import types
 import typing
 from typing import Literal
 
+from video_repr.configs.config import DERIVED
 from video_repr.configs.config import Config
+from video_repr.configs.config import TrainingConfig
 from video_repr.errors import InputError
 
 
@@ -27,6 +29,9 @@ def from_dict(values, of=Config, where="config", defaults=False):
             f"Expected {where} to be an object. Received: {values!r}"
         )
     kinds = typing.get_type_hints(of)
+    if of is TrainingConfig:
+        # They follow from the others.
+        values = {k: v for k, v in values.items() if k not in DERIVED}
     unknown = set(values) - set(kinds)
     missing = {
         field.name

@@ -14,6 +14,7 @@ from video_repr.files import Kind
 from video_repr.files import contents
 from video_repr.files import whole_directory
 from video_repr.files import write_json
+from video_repr.precision import in_precision
 
 _CLIPS_IN_FIGURES = 4
 
@@ -52,7 +53,10 @@ def evaluate_run(run, test_file=None):
     data = load_data(config)
     run.check_data(data)
     clips = data.test()
-    with whole_directory(run.figures, FIGURES) as figures:
+    with (
+        in_precision(config.training.precision),
+        whole_directory(run.figures, FIGURES) as figures,
+    ):
         evaluation = {
             **evaluate(model, clips, data.mean_frame()),
             "data": {**data.describe(), "sequences": len(clips)},

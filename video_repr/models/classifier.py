@@ -15,6 +15,7 @@ from video_repr.layers.trainable import hand_down
 from video_repr.losses import CrossEntropySumOverSteps
 from video_repr.models import conversion
 from video_repr.models.compiled import LoadsCompiled
+from video_repr.models.compiled import check_loss_scaling
 from video_repr.models.input_checks import ChecksInputs
 from video_repr.models.input_checks import ReadsPaddedClips
 from video_repr.ranges import check_ranges
@@ -133,6 +134,10 @@ class ActionClassifier(
             loss: `CrossEntropySumOverSteps` when None.
             metrics: `ClipAccuracy` when None.
             **kwargs: as for `keras.Model.compile`.
+
+        Raises:
+            ValueError: for a model that computes in float16 without loss
+                scaling.
         """
         super().compile(
             optimizer,
@@ -140,6 +145,7 @@ class ActionClassifier(
             metrics=[ClipAccuracy()] if metrics is None else metrics,
             **kwargs,
         )
+        check_loss_scaling(self, self.encoder)
 
     def predict_step(self, data):
         clips, _, _ = keras.utils.unpack_x_y_sample_weight(data)

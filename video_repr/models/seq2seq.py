@@ -17,6 +17,7 @@ from video_repr.losses import BceSumPerFrame
 from video_repr.losses import HalfSsePerFrame
 from video_repr.models import conversion
 from video_repr.models.compiled import LoadsCompiled
+from video_repr.models.compiled import check_loss_scaling
 from video_repr.models.decoder import Decoder
 from video_repr.models.encoder import Encoder
 from video_repr.models.input_checks import ChecksInputs
@@ -197,7 +198,8 @@ class VideoSeq2Seq(
 
         Raises:
             ValueError: for `jit_compile=True` in a strategy of several
-                replicas, whose step XLA cannot compile.
+                replicas, whose step XLA cannot compile; and for a model that
+                computes in float16 without loss scaling.
         """
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         if kwargs.get("jit_compile") is True and replicas > 1:
@@ -215,6 +217,7 @@ class VideoSeq2Seq(
                 for branch, decoder in self.decoders.items()
             }
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
+        check_loss_scaling(self, self.encoder, *self.decoders.values())
         # Compiled with XLA if the step is.
         vars(self).pop("_predict_future", None)
 

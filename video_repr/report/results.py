@@ -64,6 +64,8 @@ def made_rows(made):
     """Rows of a table from a record of `machine.made`."""
     words = {
         "machine": "machine",
+        "precision": "precision",
+        "tf32": "TF32 allowed",
         "commit": "commit of video_repr",
         "started": "started",
         "versions": "versions",
