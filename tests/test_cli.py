@@ -442,6 +442,8 @@ def test_no_run(tmp_path, capsys):
         (["--data.digits=no.npz"], "does not exist"),
         (["--data.test-file=no.npy"], "does not exist"),
         (["--training.epochs=0"], "training.epochs of at least 1"),
+        (["--training.minutes=0"], "training.minutes above 0"),
+        (["--training.steps-per-execution=4"], "from 1 to 3. Received: 4"),
         (["--training.seed=-1"], "training.seed from 0"),
         (["--model.units=0"], "at least one unit"),
         (["--data.frame-size=4"], "fit frames of 4 px"),

@@ -8,6 +8,7 @@ from video_repr import Decoder
 from video_repr import Encoder
 from video_repr import InputError
 from video_repr import VideoSeq2Seq
+from video_repr._quiet import import_tensorflow
 from video_repr.machine import made
 from video_repr.precision import in_precision
 from video_repr.precision import set_precision
@@ -42,6 +43,12 @@ def test_each_precision_is_set_recorded_and_put_back(precision, expected):
             assert (about["precision"], about["tf32"]) == expected
         assert in_use() == before
     assert in_use() == ("float32", False)
+
+
+def test_programs_begin_in_float32():
+    with in_precision("tf32"):
+        import_tensorflow()
+        assert in_use() == ("float32", False)
 
 
 def test_another_precision_changes_nothing():

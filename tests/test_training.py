@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from video_repr import InputError
+from video_repr import callbacks
 from video_repr import configs
 from video_repr.data import moving_mnist_on_device
 from video_repr.errors import DivergedError
@@ -41,6 +42,7 @@ def tiny(digits_file, epochs=8, jit_compile=False, **training):
         training=configs.TrainingConfig(
             epochs=epochs,
             steps_per_epoch=4,
+            steps_per_execution=3,
             batch_size=2,
             # Takes longer than all of the training.
             jit_compile=jit_compile,
@@ -75,6 +77,7 @@ pretrain(config, sys.argv[2], resume=True)
 def test_killed_and_resumed_ends_as_if_it_had_not_been(
     whole, tmp_path, forks, jit_compile
 ):
+    """An execution's steps do not divide those of an epoch."""
     config = whole.config()
     if jit_compile:
         training = dataclasses.replace(config.training, jit_compile=True)
@@ -226,6 +229,80 @@ def test_resume_refuses_other_digits_of_the_same_name(
     np.savez(file, **glyphs)
     with pytest.raises(InputError, match="Received: other digits"):
         pretrain(config, run.path, resume=True)
+
+
+class Watch:
+    """In place of `time`: each look at it takes a second."""
+
+    def __init__(self, breaks_after=None):
+        self._seconds, self._breaks_after = 100.0, breaks_after
+
+    def monotonic(self):
+        self._seconds += 1
+        if self._seconds - 100 == self._breaks_after:
+            raise SystemExit("killed")
+        return self._seconds
+
+
+def test_a_training_for_minutes(
+    digits_file, tmp_path, eager, monkeypatch, capsys
+):
+    """An epoch is two executions, of 3 and 1 steps, and takes 3 seconds.
+
+    Of the third only the first execution begins within the 7.8 seconds.
+    """
+    minutes, rate = 0.13, 1e-2
+    config = tiny(
+        digits_file,
+        epochs=None,
+        minutes=minutes,
+        learning_rate=rate,
+        precision="tf32",
+    )
+    runs = []
+    for name, breaks_after in (("whole", None), ("killed", 9)):
+        monkeypatch.setattr(callbacks, "time", Watch(breaks_after))
+        directory = tmp_path / name
+        if breaks_after:
+            with pytest.raises(SystemExit):
+                train(config, directory)
+            assert len(Run(directory).metrics()) == 1
+            monkeypatch.setattr(callbacks, "time", Watch())
+        runs.append(train(config, directory, resume=True))
+    whole, killed = runs
+    printed = capsys.readouterr().out
+    assert "for 0.13 minutes; the result depends on the speed" in printed
+    assert "Epoch 3, 77% of 0.13 minutes are over" in printed
+    # What is spent before the last execution of each epoch.
+    spent = np.array([2, 5, 6]) / 7.8
+    for run in runs:
+        lines = run.metrics()
+        assert [line["step"] for line in lines] == [4, 8, 11]
+        np.testing.assert_allclose(
+            [line["share"] for line in lines],
+            np.array([3, 6, 8]) / 7.8,
+        )
+        np.testing.assert_allclose(
+            [line["learning_rate"] for line in lines],
+            rate * (1 - spent),
+            rtol=1e-5,
+        )
+    a, b = (run.model(run.last) for run in runs)
+    for x, y in zip(a.get_weights(), b.get_weights(), strict=True):
+        np.testing.assert_array_equal(x, y)
+    decoder = a.decoders["future"]
+    assert float(
+        decoder.scheduled_sampling(decoder.training_steps)
+    ) == pytest.approx(0.5 * spent[-1])
+    assert whole.updates(whole.last) == 11
+    about = json.loads(whole.config_file.read_text())["training"]
+    assert (about["epochs"], about["minutes"]) == (None, minutes)
+    assert about["repeatable"] is False
+    made = whole.made()
+    assert (made["precision"], made["tf32"]) == ("float32", True)
+    before = killed.last.read_bytes()
+    train(config, killed.path, resume=True)
+    assert killed.last.read_bytes() == before
 
 
 def test_weights_are_a_function_of_the_seed(digits_file):

@@ -183,6 +183,35 @@ class Run:
                 f"does not say how long it was trained: {error!s:.200}"
             ) from error
 
+    def updates(self, checkpoint):
+        """The number of updates that a checkpoint was trained for.
+
+        Raises:
+            InputError: if it does not say, or metrics.jsonl does not.
+        """
+        epochs, training = self.epochs(checkpoint), self.config().training
+        if training.minutes is None:
+            return epochs * training.steps_per_epoch
+        # The last epoch ended with the time.
+        return self._line(epochs)["step"]
+
+    def share(self, epochs):
+        """The share of its minutes that a run has spent after some epochs.
+
+        Raises:
+            InputError: if metrics.jsonl does not say.
+        """
+        return self._line(epochs)["share"] if epochs else 0.0
+
+    def _line(self, epochs):
+        lines = self.metrics()
+        if len(lines) < epochs:
+            raise InputError(
+                f"Expected a line for each of {epochs} epochs in "
+                f"{self.metrics_file}. Received: {len(lines)}"
+            )
+        return lines[epochs - 1]
+
     def metrics(self):
         """The lines of metrics.jsonl, as dicts.
 

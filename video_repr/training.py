@@ -2,26 +2,25 @@
 
 import dataclasses
 import functools
-import json
 import math
 import pathlib
 import sys
-import time
 
 import keras
-import tensorflow as tf
 
 from video_repr import runs
-from video_repr import visualization
+from video_repr import schedules
+from video_repr.callbacks import Checkpoints
+from video_repr.callbacks import Clock
+from video_repr.callbacks import Progress
+from video_repr.callbacks import TensorBoard
 from video_repr.configs.config import policy_of
 from video_repr.data.run_data import frame_scaling
 from video_repr.data.run_data import load_data
-from video_repr.errors import DivergedError
 from video_repr.errors import InputError
 from video_repr.errors import need
 from video_repr.evaluation import evaluate_run
 from video_repr.files import remove_partials
-from video_repr.files import whole_file
 from video_repr.files import write_json
 from video_repr.machine import made
 from video_repr.models import Decoder
@@ -49,11 +48,7 @@ def build_model(config, frames=None):
         "forget_bias": model.forget_bias,
         "dtype": policy_of(training.precision),
     }
-    sampling = model.scheduled_sampling
-    if sampling:
-        sampling = keras.optimizers.schedules.PolynomialDecay(
-            0.0, training.steps, end_learning_rate=sampling
-        )
+    sampling = schedules.sampling(config)
     kinds = {"reconstruction": model.reconstruction, "future": model.future}
     frames = frames or frame_scaling(config)
     seq2seq = VideoSeq2Seq(
@@ -87,7 +82,11 @@ def build_model(config, frames=None):
         dtype=policy_of(training.precision),
     )
     seq2seq.build((None, seq2seq.clip_frames, *frames.shape))
-    seq2seq.compile(_optimizer(training), jit_compile=training.jit_compile)
+    seq2seq.compile(
+        _optimizer(training),
+        jit_compile=training.jit_compile,
+        steps_per_execution=training.steps_per_execution,
+    )
     # If the memory is too small for its variables, this fails before the data
     # are read rather than in the first step.
     seq2seq.optimizer.build(seq2seq.trainable_variables)
@@ -96,16 +95,8 @@ def build_model(config, frames=None):
 
 def _optimizer(training):
     rate = training.learning_rate
-    if training.schedule == "linear":
-        rate = keras.optimizers.schedules.PolynomialDecay(
-            rate, training.steps, end_learning_rate=0.0
-        )
-    elif training.schedule == "root":
-        rate = keras.optimizers.schedules.PolynomialDecay(
-            rate, training.steps, end_learning_rate=0.0, power=0.5
-        )
-    elif training.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, training.steps)
+    if training.minutes is None:
+        rate = schedules.learning_rate(training, training.steps)
     make = {
         "nadam": functools.partial(keras.optimizers.Nadam, beta_1=0.85),
         "adam": keras.optimizers.Adam,
@@ -220,6 +211,13 @@ def _train(config, directory, resume, gate_images, frames, encoder):
     return run
 
 
+def _is_over(training, run, epoch):
+    """Whether a run that was trained for some epochs has ended."""
+    if training.minutes is None:
+        return epoch == training.epochs
+    return run.share(epoch) >= 1
+
+
 def _is_empty(path):
     """Whether there is nothing, or only the first files of a killed process."""
     return not path.exists() or all(
@@ -269,13 +267,22 @@ def _same_config(run, config):
 
 def _fit(data, run, model, epoch, gate_images):
     training = data.config.training
-    if epoch == training.epochs:
+    if _is_over(training, run, epoch):
         print(f"{run.path}: all {epoch} epochs are trained.", flush=True)
         return
     validation = data.validation()
+    verbose = 1 if sys.stdout.isatty() else 2
+    clock, timed, length = None, [], ""
+    if training.minutes is not None:
+        clock = Clock(data.config, run.share(epoch))
+        timed = [clock, Progress(clock, verbose)]
+        length = (
+            f", for {training.minutes:g} minutes; the result depends on the "
+            "speed of this machine, too"
+        )
     print(
         f"Training {model.count_params():,} parameters on {data.introduce()}"
-        f"{f', from epoch {epoch + 1} on' if epoch else ''}.",
+        f"{f', from epoch {epoch + 1} on' if epoch else ''}{length}.",
         flush=True,
     )
     model.fit(
@@ -284,129 +291,16 @@ def _fit(data, run, model, epoch, gate_images):
             training.batch_size,
             start=epoch * training.steps_per_epoch * training.batch_size,
         ),
-        epochs=training.epochs,
+        # The clock ends the last one.
+        epochs=training.epochs or sys.maxsize,
         initial_epoch=epoch,
         steps_per_epoch=training.steps_per_epoch,
         validation_data=validation,
         validation_batch_size=min(len(validation), 100),
-        verbose=1 if sys.stdout.isatty() else 2,
+        verbose=verbose if training.minutes is None else 0,
         callbacks=[
-            _TensorBoard(run, validation[:4], gate_images),
-            _Checkpoints(run, training, epoch),
+            *timed,
+            TensorBoard(run, validation[:4], gate_images),
+            Checkpoints(run, training, epoch, clock),
         ],
     )
-
-
-class _Checkpoints(keras.callbacks.Callback):
-    """Writes metrics.jsonl and the checkpoints at the end of every epoch.
-
-    `last.keras` is written last: a run that is killed at any time resumes from
-    it and writes the other files again.
-    """
-
-    def __init__(self, run, training, epoch):
-        super().__init__()
-        self._run, self._training = run, training
-        self._lines = run.metrics()[:epoch]
-        if len(self._lines) != epoch:
-            raise InputError(
-                f"Expected {epoch} lines in {run.metrics_file}, as many as "
-                f"epochs in {run.last}. Received: {len(self._lines)}"
-            )
-        self._write_lines()
-        self._seconds = self._lines[-1]["seconds"] if self._lines else 0.0
-        self._started = None
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._started = time.monotonic()
-
-    def on_epoch_end(self, epoch, logs=None):
-        logs = {name: float(value) for name, value in logs.items()}
-        bad = [name for name, value in logs.items() if not math.isfinite(value)]
-        if bad:
-            raise DivergedError(self._why(epoch, bad))
-        self._seconds += time.monotonic() - self._started
-        step = (epoch + 1) * self._training.steps_per_epoch
-        line = {
-            "epoch": epoch + 1,
-            "step": step,
-            "sequences": step * self._training.batch_size,
-            "seconds": round(self._seconds, 2),
-            "learning_rate": float(self.model.optimizer.learning_rate),
-            **{self._named(name): value for name, value in logs.items()},
-        }
-        before = [old["val_loss"] for old in self._lines]
-        self._lines.append(line)
-        if not before or line["val_loss"] < min(before):
-            self._run.save(self.model, self._run.best, epoch + 1)
-        self._write_lines()
-        self._run.save(self.model, self._run.last, epoch + 1)
-
-    def _why(self, epoch, bad):
-        what = f"{', '.join(bad)} became NaN or infinite in epoch {epoch + 1}."
-        if not self._run.last.exists():
-            return f"{what} No epoch had ended before; nothing was saved."
-        return (
-            f"{what} The weights before it are in {self._run.last}, the best "
-            f"in {self._run.best}. A lower learning rate or clip norm helps."
-        )
-
-    def _named(self, name):
-        """A log's name with its reduction, which "future_loss" lacks."""
-        for branch, loss in self.model.loss.items():
-            if name.endswith(f"{branch}_loss"):
-                return name.replace("loss", loss.name)
-        return name
-
-    def _write_lines(self):
-        with whole_file(self._run.metrics_file) as partial:
-            partial.write_text(
-                "".join(f"{json.dumps(line)}\n" for line in self._lines)
-            )
-
-
-class _TensorBoard(keras.callbacks.TensorBoard):
-    """Writes scalars, strips of validation clips, and optionally gates."""
-
-    def __init__(self, run, clips, gate_images):
-        super().__init__(run.tensorboard, write_graph=False)
-        self._clips = clips
-        self._gate_images = gate_images
-
-    def on_epoch_end(self, epoch, logs=None):
-        super().on_epoch_end(epoch, logs)
-        if self._gate_images:
-            self._write_gates(epoch)
-        if visualization.are_pictures(self._clips):
-            self._write_strips(epoch)
-
-    def _write_gates(self, epoch):
-        encoder = self.model.encoder
-        clip = self._clips[:1, : self.model.input_frames]
-        found = {"encoder": encoder.activations(clip)}
-        if "future" in self.model.decoders:
-            found["future decoder"] = self.model.decoders["future"].activations(
-                encoder.encode_states(clip), 100
-            )
-        with self._val_writer.as_default():
-            for name, layers in found.items():
-                top = {key: value[0] for key, value in layers[-1].items()}
-                tf.summary.image(
-                    f"gates of the {name}",
-                    visualization.as_array(visualization.gate_images(top))[
-                        None
-                    ],
-                    step=epoch,
-                )
-
-    def _write_strips(self, epoch):
-        frames = self.model.predict(self._clips, verbose=0)
-        with self._val_writer.as_default():
-            tf.summary.image(
-                "truth above, prediction below",
-                visualization.strip_arrays(
-                    self._clips, frames, self.model.input_frames
-                ),
-                step=epoch,
-                max_outputs=len(self._clips),
-            )

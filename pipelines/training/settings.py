@@ -51,10 +51,11 @@ class Choice:
     values: tuple[int | float | str, ...]
 
     def __post_init__(self):
-        if not self.values or self.name == "training.epochs":
+        lengths = "training.epochs", "training.minutes"
+        if not self.values or self.name in lengths:
             raise InputError(
-                "Expected values of a setting other than training.epochs, "
-                "which the Tuner has its own of. Received: "
+                f"Expected values of a setting other than {lengths[0]} and "
+                f"{lengths[1]}: the Tuner has epochs of its own. Received: "
                 f"{self.name!r}, {list(self.values)}"
             )
 

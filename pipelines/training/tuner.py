@@ -63,7 +63,9 @@ def tune(examples, transform, folder, trainer, tuner):
 
     def loss_of(values, directory):
         config = run_config(examples, with_choices(trainer, values))
-        short = dataclasses.replace(config.training, epochs=tuner.epochs)
+        short = dataclasses.replace(
+            config.training, epochs=tuner.epochs, minutes=None
+        )
         run = train(
             dataclasses.replace(config, training=short),
             directory,

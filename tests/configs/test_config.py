@@ -26,6 +26,10 @@ def test_unknown_config():
     ("section", "field", "value", "message"),
     [
         ("training", "epochs", 0, "training.epochs of at least 1. Received: 0"),
+        ("training", "epochs", None, "epochs or training.minutes. Received"),
+        ("training", "minutes", 0.0, "training.minutes above 0"),
+        ("training", "steps_per_execution", 0, "from 1 to 500. Received: 0"),
+        ("training", "steps_per_execution", 501, "from 1 to 500. Received: 5"),
         ("training", "learning_rate", float("nan"), "Received: nan"),
         ("model", "units", (), "at least one layer"),
         ("model", "units", (8, 0), "at least one unit"),
@@ -51,8 +55,8 @@ def test_no_decoder():
 @pytest.mark.parametrize(
     ("section", "field", "value", "message"),
     [
-        ("training", "epochs", "3", "training.epochs to be int. Received: '3'"),
-        ("training", "epochs", True, "to be int. Received: True"),
+        ("training", "epochs", "3", "epochs to be int or None. Received: '3'"),
+        ("training", "batch_size", True, "to be int. Received: True"),
         ("training", "optimizer", "sgd", "one of 'nadam', 'adam', 'rmsprop'"),
         ("model", "units", 512, "config.model.units to be"),
         ("model", "units", ["a"], "config.model.units to be"),
@@ -74,6 +78,29 @@ def test_json_says_whether_tf32_is_on(precision):
     assert values["training"]["precision"] == precision
     assert values["training"]["tf32"] is (precision == "tf32")
     assert configs.from_dict(values) == config
+
+
+def test_minutes_take_the_place_of_epochs():
+    training = configs.TrainingConfig(minutes=3.0)
+    assert (training.epochs, training.steps) == (None, None)
+    config = configs.Config(training=training)
+    values = json.loads(json.dumps(config.to_dict()))
+    assert values["training"]["repeatable"] is False
+    assert configs.from_dict(values) == config
+    again = dataclasses.replace(training, epochs=2, minutes=None)
+    assert again == configs.TrainingConfig(epochs=2)
+    assert configs.Config().to_dict()["training"]["repeatable"] is True
+
+
+def test_json_of_before_some_fields():
+    config = configs.load("hour")
+    values = config.to_dict()
+    for name in ("minutes", "steps_per_execution", "tf32", "repeatable"):
+        del values["training"][name]
+    assert configs.from_dict(values) == config
+    del values["training"]["clip_norm"]
+    with pytest.raises(InputError, match=r"missing \['clip_norm'\]"):
+        configs.from_dict(values)
 
 
 def test_json_of_other_fields():

@@ -11,7 +11,13 @@ DecoderKind = Literal["none", "unconditioned", "conditional"]
 Precision = Literal["float32", "tf32", "mixed_bfloat16", "mixed_float16"]
 
 # Properties of `TrainingConfig` that config.json states for its readers.
-DERIVED = ("tf32",)
+DERIVED = ("tf32", "repeatable")
+# Of fields that older config.json files lack: their default is how it was.
+LATER = "older files lack it"
+
+
+def _added_later(default):
+    return dataclasses.field(default=default, metadata={LATER: True})
 
 
 def policy_of(precision):
@@ -173,14 +179,23 @@ class TrainingConfig:
     Attributes:
         seed: seed of the weights, of the training sequences and of dropout.
         epochs: number of epochs; each ends with a validation and a checkpoint.
+            None if `minutes` are given, which take its place.
+        minutes: time to train for, in place of a number of epochs: that of
+            updates, with the first compilation, without validation and
+            checkpoints. What falls until the last step then falls with the
+            share of the time that is spent. The result also depends on the
+            speed of the machine.
         steps_per_epoch: number of updates in an epoch.
+        steps_per_execution: number of updates that run without a return to
+            Python; the progress is shown after each such execution. The last
+            one in an epoch ends with the epoch.
         batch_size: sequences in an update.
         optimizer: "nadam" with beta_1 0.85, "adam", or the authors' "rmsprop"
             with decay 0.95 and momentum 0.9.
         learning_rate: initial learning rate.
         schedule: "linear", "cosine" and "root" fall to 0 at the last step,
-            "root" as the square root of the remaining steps; "constant" does
-            not change.
+            "root" as the square root of what remains; "constant" does not
+            change.
         clip_norm: bound of the gradients' global norm.
         precision: "float32" is that on every device; "tf32" rounds the inputs
             of products on GPUs; "mixed_bfloat16" and "mixed_float16" are
@@ -191,8 +206,10 @@ class TrainingConfig:
     """
 
     seed: int = 0
-    epochs: int = 40
+    epochs: int | None = 40
+    minutes: float | None = _added_later(None)
     steps_per_epoch: int = 500
+    steps_per_execution: int = _added_later(1)
     batch_size: int = 32
     optimizer: Literal["nadam", "adam", "rmsprop"] = "nadam"
     learning_rate: float = 3e-3
@@ -201,6 +218,15 @@ class TrainingConfig:
     precision: Precision = "float32"
     jit_compile: bool = True
     jit_update: bool = False
+
+    def __post_init__(self):
+        if self.minutes is not None:
+            object.__setattr__(self, "epochs", None)
+
+    @property
+    def repeatable(self):
+        """Whether a run is a function of its config, data and seed alone."""
+        return self.minutes is None
 
     @property
     def tf32(self):
@@ -214,11 +240,18 @@ class TrainingConfig:
             "training.",
             seed=f"[0, {2**32 - 1}]",
             epochs="[1, inf)",
+            minutes="(0, inf)",
             steps_per_epoch="[1, inf)",
+            steps_per_execution=f"[1, {max(1, self.steps_per_epoch)}]",
             batch_size="[1, inf)",
             learning_rate="(0, inf)",
             clip_norm="(0, inf)",
         )
+        if self.epochs is self.minutes is None:
+            raise InputError(
+                "Expected training.epochs or training.minutes. Received: None "
+                "for each"
+            )
         if self.jit_update and (
             self.jit_compile or self.precision == "mixed_float16"
         ):
@@ -230,7 +263,9 @@ class TrainingConfig:
 
     @property
     def steps(self):
-        """Number of updates in all."""
+        """Number of updates in all; None if the time decides."""
+        if self.epochs is None:
+            return None
         return self.epochs * self.steps_per_epoch
 
 

@@ -6,6 +6,7 @@ import typing
 from typing import Literal
 
 from video_repr.configs.config import DERIVED
+from video_repr.configs.config import LATER
 from video_repr.configs.config import Config
 from video_repr.configs.config import TrainingConfig
 from video_repr.errors import InputError
@@ -36,7 +37,9 @@ def from_dict(values, of=Config, where="config", defaults=False):
     missing = {
         field.name
         for field in dataclasses.fields(of)
-        if field.name not in values and not (defaults and _has_default(field))
+        if field.name not in values
+        and LATER not in field.metadata
+        and not (defaults and _has_default(field))
     }
     if unknown or missing:
         raise InputError(
@@ -119,4 +122,6 @@ def _in_words(expected):
         return "one of " + ", ".join(map(repr, typing.get_args(expected)))
     if typing.get_origin(expected) in (typing.Union, types.UnionType):
         return " or ".join(map(_in_words, typing.get_args(expected)))
+    if expected is types.NoneType:
+        return "None"
     return getattr(expected, "__name__", str(expected))

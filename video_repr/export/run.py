@@ -46,7 +46,7 @@ def export_run(run, directory=None, terms=None, replace=True, **about):
         replace = False
     directory = pathlib.Path(directory)
     config, model = run.config(), run.model()
-    updates = run.epochs(run.best) * config.training.steps_per_epoch
+    updates = run.updates(run.best)
     # From the model, as the dataset may be gone.
     frame_shape = tuple(model.get_build_config()["input_shape"][2:])
     kind = layout.EXPORT if replace else None

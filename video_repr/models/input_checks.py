@@ -1,5 +1,6 @@
 """Keras's `fit`, `evaluate` and `predict` with checks of their inputs."""
 
+import functools
 import inspect
 import math
 import types
@@ -80,6 +81,9 @@ class ChecksInputs:
         why = _ExplainsDivergence(*self.expected("fit"))
         why.set_model(self)
         given["callbacks"] = _with(why, given.get("callbacks"))
+        steps = given.get("steps_per_epoch")
+        if steps and steps % self.steps_per_execution:
+            given["callbacks"] = _with(_WholeEpochs(steps), given["callbacks"])
         with inputs.assertions_as_errors():
             return super().fit(**given)
 
@@ -239,6 +243,51 @@ class _CheckedDataset(keras.utils.PyDataset):
 
     def on_epoch_end(self):
         self._dataset.on_epoch_end()
+
+
+class _WholeEpochs(keras.callbacks.Callback):
+    """Ends an epoch after its steps, even in the middle of an execution.
+
+    Keras would go on to the end of the execution, and take the data of the
+    next epoch.
+    """
+
+    def __init__(self, steps):
+        super().__init__()
+        self._steps = steps
+
+    def on_train_begin(self, logs=None):
+        self._execute = self.model.train_function
+        self._execute_some = self._some
+        if not self.model.run_eagerly:
+            self._execute_some = tf.function(self._some, autograph=False)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        left = self._steps - batch
+        if left < self.model.steps_per_execution:
+            self.model.train_function = functools.partial(self._end, left)
+
+    def _end(self, left, iterator):
+        self.model.train_function = self._execute
+        try:
+            return self._execute_some(iterator, tf.constant(left))
+        except tf.errors.OutOfRangeError as error:
+            # As Keras has it for a dataset that is too short.
+            raise StopIteration from error
+
+    def _some(self, iterator, steps):
+        """Runs some steps; called in a graph, so that XLA compiles no other."""
+
+        def step():
+            # Keras runs a step for each batch of a list.
+            return self._execute([next(iterator)])
+
+        _, logs = tf.while_loop(
+            lambda done, _: done < steps,
+            lambda done, _: (done + 1, step()),
+            (tf.constant(1), step()),
+        )
+        return logs
 
 
 class _ExplainsDivergence(keras.callbacks.Callback):
