@@ -1,6 +1,8 @@
 """records.npy: where the records are."""
 
+import os
 import pathlib
+import threading
 
 import numpy as np
 import pytest
@@ -54,6 +56,23 @@ def test_what_is_found_is_what_is_there(made):
             for record in read(np.arange(9))
         ]
     assert found == [clip.id for shard in shards for clip in shard]
+
+
+def test_several_records_are_read_at_once(made, monkeypatch):
+    path, _ = made
+    pread, two = os.pread, threading.Barrier(2)
+
+    def read_beside_another(*given):
+        # Each waits for another one; alone it would fail.
+        two.wait(timeout=60)
+        return pread(*given)
+
+    dataset = ClipDataset(path)
+    shards = dict(enumerate(dataset.info["shards"]))
+    with records.opened(path, shards, dataset.records) as read:
+        one_by_one = [read(np.array([n]))[0] for n in range(8)]
+        monkeypatch.setattr(os, "pread", read_beside_another)
+        assert [*read(np.arange(8))] == one_by_one
 
 
 def test_old_datasets_are_looked_up_once(made, looked_up, tmp_path):

@@ -260,7 +260,13 @@ class ClipDataset:
         if not labels:
             clips = clips.map(lambda clip, _: clip)
         if batch is not None:
-            clips = clips.batch(batch, drop_remainder=shuffle)
+            # Clips are copied into several batches at once.
+            clips = clips.batch(
+                batch,
+                drop_remainder=shuffle,
+                num_parallel_calls=tf.data.AUTOTUNE,
+                deterministic=True,
+            )
         return clips.prefetch(2)
 
     def split(self, split):

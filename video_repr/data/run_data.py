@@ -94,7 +94,14 @@ class ClipDatasetData:
             seed=self.config.training.seed,
             start=start,
         )
-        return clips.repeat().batch(batch_size).prefetch(2)
+        batches = clips.repeat().batch(
+            batch_size,
+            # It has no end, and XLA compiles for one size.
+            drop_remainder=True,
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        return batches.prefetch(2)
 
     def validation(self):
         """`[clips, frames, ...]` of the validation split."""
