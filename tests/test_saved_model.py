@@ -115,7 +115,7 @@ def test_what_computes_in_bfloat16_is_exported_in_float32(rng, tmp_path):
 
 
 def test_a_frame_shape_that_does_not_fit(exported, tmp_path):
-    with pytest.raises(InputError, match="frame shape of 16 values"):
+    with pytest.raises(InputError, match="frames of 16 values"):
         export_encoder(exported[0], tmp_path / "new", (5, 5))
     assert not any(tmp_path.iterdir())
 
@@ -177,9 +177,10 @@ def test_uint8_pixels_are_scaled(exported, rng):
 )
 def test_clips_of_another_shape(exported, shape):
     layer = SavedModelEncoder(exported[1])
-    with pytest.raises(ValueError, match=r"of shape \[batch, .*, 4, 4\]") as e:
+    expected = "frames of 16 values|at least 1 frame"
+    with pytest.raises(ValueError, match=expected) as e:
         layer(np.zeros(shape, "float32"))
-    assert f"Received: {shape}" in str(e.value)
+    assert str(shape if 0 in shape else shape[2:]) in str(e.value)
 
 
 def test_what_does_not_fit_is_not_exported(tmp_path, exported):
@@ -189,7 +190,7 @@ def test_what_does_not_fit_is_not_exported(tmp_path, exported):
     for parts, message in (
         ((Encoder((5,)), None), "a built encoder"),
         ((encoder, unbuilt), "a built future decoder"),
-        ((encoder, other), "20 values, as the future decoder has them"),
+        ((encoder, other), "20 values for the future decoder"),
     ):
         with pytest.raises(InputError, match=message):
             export_encoder(parts[0], tmp_path / "e", (4, 4), future=parts[1])

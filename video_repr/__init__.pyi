@@ -25,6 +25,8 @@ from .losses import BceSumPerFrame as BceSumPerFrame
 from .losses import CrossEntropySumOverSteps as CrossEntropySumOverSteps
 from .losses import HalfSsePerFrame as HalfSsePerFrame
 from .models import ActionClassifier as ActionClassifier
+from .models import ConvDecoder as ConvDecoder
+from .models import ConvEncoder as ConvEncoder
 from .models import Decoder as Decoder
 from .models import Encoder as Encoder
 from .models import VideoSeq2Seq as VideoSeq2Seq

@@ -23,6 +23,8 @@ from video_repr.evaluation import evaluate_run
 from video_repr.files import remove_partials
 from video_repr.files import write_json
 from video_repr.machine import made
+from video_repr.models import ConvDecoder
+from video_repr.models import ConvEncoder
 from video_repr.models import Decoder
 from video_repr.models import Encoder
 from video_repr.models import VideoSeq2Seq
@@ -51,9 +53,18 @@ def build_model(config, frames=None):
     sampling = schedules.sampling(config)
     kinds = {"reconstruction": model.reconstruction, "future": model.future}
     frames = frames or frame_scaling(config)
+    if model.patch is None:
+        encoder = functools.partial(Encoder, model.units)
+        decoder = functools.partial(
+            Decoder, model.units, math.prod(frames.shape)
+        )
+    else:
+        options |= {"kernel_size": model.kernel_size, "patch": model.patch}
+        encoder = functools.partial(ConvEncoder, model.units)
+        channels = frames.shape[2] if len(frames.shape) == 3 else 1
+        decoder = functools.partial(ConvDecoder, model.units, channels)
     seq2seq = VideoSeq2Seq(
-        Encoder(
-            model.units,
+        encoder(
             offset=frames.offset,
             scale=frames.scale,
             # Percepts have no height and width.
@@ -63,12 +74,11 @@ def build_model(config, frames=None):
             **options,
         ),
         {
-            branch: Decoder(
-                model.units,
-                math.prod(frames.shape),
+            branch: decoder(
                 output=model.output,
                 conditional=kind == "conditional",
                 first_step=model.first_step,
+                residual=model.residual,
                 scheduled_sampling=sampling,
                 output_bias=model.output_bias,
                 name=branch,
@@ -232,9 +242,8 @@ def _begin_with(encoder, other):
     )
     if shapes != given:
         raise InputError(
-            f"Expected an encoder of units {encoder.units} for frames of "
-            f"{encoder.features} values to begin with. Received: one of "
-            f"{other.units} for {other.features}"
+            f"Expected an encoder of {encoder.units} for {encoder.frame} to "
+            f"begin with. Received: one of {other.units} for {other.frame}"
         )
     encoder.set_weights(other.get_weights())
 

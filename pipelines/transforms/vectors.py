@@ -1,6 +1,7 @@
 """Computes embeddings of clips with an exported encoder."""
 
 import functools
+import json
 import pathlib
 
 import apache_beam as beam
@@ -103,16 +104,15 @@ def frame_shape_of(path):
     Raises:
         InputError: if it is not such an encoder.
     """
-    signature = _load(path).signatures.get("serving_default")
-    inputs = (
-        {} if signature is None else signature.structured_input_signature[1]
-    )
-    if "clips" not in inputs:
+    try:
+        # Beside the SavedModel, in a bucket too.
+        with tf.io.gfile.GFile(f"{path}/config.json") as file:
+            return tuple(json.load(file)["encoder"]["frame_shape"])
+    except (tf.errors.OpError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            "Expected an encoder as `video-repr export` writes it. Received: "
-            f"{path}, which reads no clips"
-        )
-    return tuple(inputs["clips"].shape[2:])
+            "Expected an encoder as `video-repr export` writes it, with a "
+            f"config.json. Received: {path}: {error}"
+        ) from error
 
 
 def _clips(name, path, frame_shape):

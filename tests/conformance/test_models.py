@@ -8,6 +8,8 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
+from video_repr import ConvDecoder
+from video_repr import ConvEncoder
 from video_repr import Decoder
 from video_repr import Encoder
 from video_repr import VideoSeq2Seq
@@ -19,21 +21,26 @@ pytestmark = pytest.mark.slow
 UNITS, FRAME, INPUT, FUTURE = (6,), (4, 3), 4, 3
 
 
+FLAT = functools.partial(Decoder, output_dim=12)
+
+
 def seq2seq(
     reconstruction=None,
     future=None,
     units=UNITS,
     dropout=0.1,
     encoder=None,
+    encoder_of=Encoder,
+    decoder_of=FLAT,
     **options,
 ):
     """A small model; a branch is the keywords of its decoder."""
     kinds = {"reconstruction": reconstruction, "future": future}
     return VideoSeq2Seq(
-        Encoder(units, dropout=dropout, **(encoder or {})),
+        encoder_of(units, dropout=dropout, **(encoder or {})),
         {
-            branch: Decoder(
-                units, 12, dropout=dropout, **{**options, **keywords}
+            branch: decoder_of(
+                units, dropout=dropout, **{**options, **keywords}
             )
             for branch, keywords in kinds.items()
             if keywords is not None
@@ -82,6 +89,26 @@ MODELS = {
         "output": "linear",
     },
     "rectified": {"reconstruction": {}, "future": {}, "output": "rectified"},
+    "residual": {
+        "reconstruction": {},
+        "future": CONDITIONAL,
+        "output": "linear",
+        "residual": True,
+    },
+    "convolutional": {
+        "reconstruction": {},
+        "future": SAMPLING,
+        "encoder_of": ConvEncoder,
+        "decoder_of": ConvDecoder,
+        "output": "linear",
+        "residual": True,
+    },
+    "convolutional_two_layers": {
+        "future": {},
+        "units": (6, 5),
+        "encoder_of": functools.partial(ConvEncoder, kernel_size=(3, 1)),
+        "decoder_of": functools.partial(ConvDecoder, kernel_size=(3, 1)),
+    },
 }
 
 
@@ -111,6 +138,7 @@ def kind(request):
 SOME = {
     "autoencoder",
     "composite_conditional_future",
+    "convolutional",
     "copy_first_step",
     "linear",
     "random",
@@ -223,7 +251,7 @@ def test_checkpoint_goes_on_in_a_forked(clips, tmp_path, forked):
     "kind",
     [
         kind
-        if kind in {"random", "two_layers"}
+        if kind in {"convolutional", "random", "two_layers"}
         else pytest.param(kind, marks=pytest.mark.hard)
         for kind in MODELS
     ],
@@ -246,9 +274,11 @@ def test_saved_model(kind, clips, trained, tmp_path):
 @pytest.mark.parametrize(
     "kind",
     [
+        "convolutional_two_layers",
         pytest.param("copy_first_step", marks=pytest.mark.hard),
         pytest.param("own_predictions", marks=pytest.mark.hard),
         pytest.param("rectified", marks=pytest.mark.hard),
+        pytest.param("residual", marks=pytest.mark.hard),
         "two_layers",
     ],
 )

@@ -157,5 +157,5 @@ def test_what_is_refused(classifier):
         classifier.predict_videos([])
     with pytest.raises(InputError, match="0 frames"):
         classifier.predict_videos([np.zeros((0, 7), np.float32)])
-    with pytest.raises(ValueError, match="built for frames of 7"):
+    with pytest.raises(ValueError, match="Expected frames of 7"):
         classifier.predict_videos([np.zeros((6, 8), np.float32)])

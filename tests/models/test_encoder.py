@@ -268,6 +268,7 @@ def made():
         "conditional": True,
         "output": "linear",
         "first_step": "copy",
+        "residual": True,
         "scheduled_sampling": 0.25,
         "dropout": 0.1,
         "forget_bias": 1.0,

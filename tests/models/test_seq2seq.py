@@ -468,9 +468,9 @@ def test_wrong_decoders(options, message):
 
 def test_layers_need_units():
     for units in ((), 512, None):
-        with pytest.raises(ValueError, match="units of each layer"):
+        with pytest.raises(ValueError, match="the size of each"):
             Encoder(units)
-        with pytest.raises(ValueError, match="units of each layer"):
+        with pytest.raises(ValueError, match="the size of each"):
             Decoder(units, 4)
     with pytest.raises(InputError, match="dropout of at least 0"):
         Encoder((2,), dropout=1)
@@ -503,7 +503,7 @@ def test_steps_that_cannot_be_taken(steps):
 
 def test_sizes_that_do_not_fit():
     model = make()
-    with pytest.raises(ValueError, match="built for frames of 9 values"):
+    with pytest.raises(ValueError, match="Expected frames of 9 values"):
         model.encoder(np.zeros((1, 2, 4, 4), "float32"))
     wrong = VideoSeq2Seq(
         Encoder((2,)),
@@ -511,7 +511,7 @@ def test_sizes_that_do_not_fit():
         input_frames=2,
         future_frames=2,
     )
-    with pytest.raises(ValueError, match="emits frames of 7 values"):
+    with pytest.raises(ValueError, match="of 7 values for the future decoder"):
         wrong.build((None, 4, SIZE, SIZE))
     autoencoder = make(("reconstruction",))
     with pytest.raises(ValueError, match="needs a model with a future"):

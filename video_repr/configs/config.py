@@ -127,6 +127,12 @@ class ModelConfig:
         dropout: dropout of non-recurrent connections above the first layer.
         input_dropout: share of the values of the encoder's input frames that
             is dropped in training; the targets are not changed.
+        patch: height and width of the patches, in pixels, of a convolutional
+            model, whose units are channels; None for a fully connected one.
+        kernel_size: height and width of a convolutional model's kernels, in
+            patches.
+        residual: whether each frame is the one before plus a change, for
+            linear outputs.
     """
 
     units: tuple[int, ...] = (512,)
@@ -141,6 +147,9 @@ class ModelConfig:
     output_bias: float = -3.0
     dropout: float = 0.0
     input_dropout: float = 0.0
+    patch: int | None = _added_later(None)
+    kernel_size: int = _added_later(3)
+    residual: bool = _added_later(False)
 
     def check(self):
         """Raises an InputError that names what cannot be."""
@@ -152,7 +161,14 @@ class ModelConfig:
             dropout="[0, 1)",
             input_dropout="[0, 1)",
             scheduled_sampling="[0, 1]",
+            patch="[1, inf)",
+            kernel_size="[1, inf)",
         )
+        if self.residual and self.output != "linear":
+            raise InputError(
+                "Expected model.residual with model.output linear. Received: "
+                f"{self.output}"
+            )
         if not self.units or min(self.units) < 1:
             raise InputError(
                 "Expected model.units with at least one layer of at least "

@@ -36,7 +36,8 @@ def model_card(name, about, metrics, terms):
     """
     encoder, run = about["encoder"], about["run"]
     frame = ", ".join(map(str, encoder["frame_shape"]))
-    units = encoder["units"]
+    units, pictures = encoder["units"], encoder.get("pictures")
+    size = encoder.get("feature_size", units[-1])
     front = ["library_name: keras", "tags: [video, lstm, unsupervised]"]
     if terms.license:
         front.insert(0, f"license: {terms.license.lower()}")
@@ -49,8 +50,15 @@ def model_card(name, about, metrics, terms):
             f"# {name}",
             "",
             *_wrapped(
-                "An encoder LSTM with peepholes, "
-                f"{' and '.join(map(str, units))} units, that learned without "
+                (
+                    "A convolutional encoder LSTM with peepholes, patches of "
+                    f"{pictures['patch']} x {pictures['patch']} px, "
+                    f"{' and '.join(map(str, units))} channels, "
+                    if pictures
+                    else "An encoder LSTM with peepholes, "
+                    f"{' and '.join(map(str, units))} units, "
+                )
+                + "that learned without "
                 f"labels: {_decoders(run['model'])}. After Srivastava, "
                 "Mansimov and Salakhutdinov (ICML 2015), made with "
                 f"video_repr {about['versions']['video_repr']}."
@@ -61,7 +69,7 @@ def model_card(name, about, metrics, terms):
             "",
             'encoder = tf.saved_model.load("PATH OF THIS FOLDER")',
             f"features = encoder(clips)  # [batch, time, {frame}] -> "
-            f"[batch, {units[-1]}]",
+            f"[batch, {size}]",
             "```",
             "",
             *_wrapped(
@@ -75,15 +83,21 @@ def model_card(name, about, metrics, terms):
                 ("", "shape", "values"),
                 (
                     "clips",
-                    f"[batch, time, {frame}], or flat frames",
+                    f"[batch, time, {frame}], or "
+                    + (
+                        "flat frames"
+                        if pictures is None
+                        else "pictures of other sizes that the patches divide"
+                    ),
                     "float32, pixels in [0, 1]"
                     if encoder["pixels"]
                     else "float32, as in the dataset: scaling is inside",
                 ),
                 (
                     "features",
-                    f"[batch, {units[-1]}]",
-                    "the top layer's last h, in (-1, 1)",
+                    f"[batch, {size}]",
+                    "the top layer's last h, in (-1, 1)"
+                    + (", means and maxima" if pictures else ""),
                 ),
             ),
             "",

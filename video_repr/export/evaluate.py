@@ -1,6 +1,5 @@
 """Evaluation of an exported encoder, by its SavedModel."""
 
-import math
 import pathlib
 import types
 
@@ -70,12 +69,8 @@ class Exported:
                 "Expected an export with a future decoder. Received: "
                 f"{str(directory)!r}"
             )
-        values = math.prod(about["frame_shape"])
-        if encoder is not None and encoder.features != values:
-            raise InputError(
-                f"Expected an export of frames of {encoder.features} values. "
-                f"Received: {str(directory)!r}, of {values}"
-            )
+        if encoder is not None:
+            encoder.frame.check(tuple(about["frame_shape"]))
         # It owns the variables, which its signatures only refer to.
         self._saved = tf.saved_model.load(str(directory))
         self._future_frames = config.future_frames
@@ -92,10 +87,12 @@ class Exported:
     def __call__(self, clips, training):
         signatures = self._saved.signatures
         clips = inputs.scale(clips[:, : self.input_frames], "float32")
-        frames = signatures["predict_future"](
-            steps=tf.constant(self._future_frames),
-            **signatures["states"](clips=clips),
-        )["frames"]
+        given = signatures["states"](clips=clips)
+        predict = signatures["predict_future"]
+        if "frame" in predict.structured_input_signature[1]:
+            given["frame"] = clips[:, -1]
+        steps = tf.constant(self._future_frames)
+        frames = predict(steps=steps, **given)["frames"]
         if self.decoders["future"].output != "logistic":
             return {"future": self.encoder.scaled(frames)}
         # The logits are not exported. In float32 a very sure probability is

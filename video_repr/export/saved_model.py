@@ -1,7 +1,7 @@
 """Writes encoders as Reusable SavedModels and .keras files."""
 
 import contextlib
-import math
+import dataclasses
 
 import tensorflow as tf
 
@@ -26,16 +26,22 @@ def export_encoder(
     `tf.saved_model.load(directory)` does not need video_repr. Call the loaded
     object on clips, `[batch, time, *frame_shape]` or `[batch, time, features]`,
     float32 and in [0, 1] for pixels, with `training` True or False. It returns
-    the top layer's last h, `[batch, units]`. It has `variables`,
-    `trainable_variables` and `regularization_losses`, and the signatures
+    the features after the last frame, `[batch, feature_size]`. It has
+    `variables`, `trainable_variables` and `regularization_losses`, and the
+    signatures
 
-        serving_default  clips -> features [batch, units]
+        serving_default  clips -> features [batch, feature_size]
         encode           the same
-        sequence         clips -> features [batch, time, units], every step
+        sequence         clips -> features [batch, time, feature_size], every
+                         step
         states           clips -> h_1, c_1, h_2, ... [batch, units], by layer
         step             frame [batch, *frame_shape] and states -> states
         predict_future   states and steps -> frames [batch, steps,
-                         *frame_shape], if a future decoder is given
+                         *frame_shape], if a future decoder is given; a
+                         residual one also takes the last frame
+
+    Those of a `ConvEncoder` read pictures of any size that its patch divides,
+    and their states are maps, `[batch, rows, columns, filters]`.
 
     It can be fine-tuned, under XLA too. `keras.models.load_model` reads
     `encoder.keras` beside it. `SavedModelEncoder` makes a Keras layer of the
@@ -94,7 +100,7 @@ def write_encoder(
     """
     frame_shape = tuple(frame_shape)
     _check_fits(encoder, future, frame_shape)
-    encoder = _in_float32(encoder, (None, None, encoder.features))
+    encoder = _in_float32(encoder)
     if pixels is None:
         pixels = inputs.are_pixels(encoder.pixels, (None, None, *frame_shape))
     root, signatures = _reusable(encoder, frame_shape, pixels)
@@ -112,6 +118,8 @@ def write_encoder(
         directory,
         {
             "units": list(encoder.units),
+            "feature_size": encoder.feature_size,
+            "pictures": _pictures(encoder.frame),
             "frame_shape": list(frame_shape),
             "input_frames": input_frames,
             "pixels": pixels,
@@ -123,22 +131,20 @@ def write_encoder(
 
 def _check_fits(encoder, future, frame_shape):
     """Refuses layers that are not built or do not fit together."""
-    values = math.prod(frame_shape)
     for name, part in (("encoder", encoder), ("future decoder", future)):
         if part is not None and not part.built:
             raise InputError(
                 f"Expected a built {name}, which has weights. Received: one "
                 "that has not been called"
             )
-    for name, size in (
-        ("encoder", encoder.features),
-        ("future decoder", values if future is None else future.output_dim),
-    ):
-        if size != values:
-            raise InputError(
-                f"Expected a frame shape of {size} values, as the {name} has "
-                f"them. Received: {frame_shape}"
-            )
+        if part is not None:
+            part.frame.check(frame_shape, f"for the {name}")
+
+
+def _pictures(frame):
+    """What pictures an encoder reads; None if its frames are flat."""
+    is_picture = isinstance(frame, inputs.Pictures)
+    return dataclasses.asdict(frame) if is_picture else None
 
 
 def _reusable(encoder, frame_shape, pixels):
@@ -174,10 +180,9 @@ def _reusable(encoder, frame_shape, pixels):
     @tf.function
     def call(clips, training=False):
         _, states = run(clips, training and draws)
-        return states[-1][0]
+        return encoder.read_out(states[-1][0])
 
-    # For frames in their shape, and for flat frames.
-    for shape in {frame_shape, (encoder.features,)}:
+    for shape in encoder.frame.shapes(frame_shape):
         clips = tf.TensorSpec((None, None, *shape), tf.float32, "clips")
         for training in (False, True):
             call.get_concrete_function(clips, training=training)
@@ -188,13 +193,14 @@ def _reusable(encoder, frame_shape, pixels):
 
 
 def _signatures(encoder, read, frame_shape, pixels):
-    clips = tf.TensorSpec((None, None, *frame_shape), tf.float32, "clips")
-    frame = tf.TensorSpec((None, *frame_shape), tf.float32, "frame")
+    shape = encoder.frame.shapes(frame_shape)[0]
+    clips = tf.TensorSpec((None, None, *shape), tf.float32, "clips")
+    frame = tf.TensorSpec((None, *shape), tf.float32, "frame")
 
     @tf.function(input_signature=[clips])
     def features(clips):
         _, states = read(clips)
-        return {"features": states[-1][0]}
+        return {"features": encoder.read_out(states[-1][0])}
 
     @tf.function(input_signature=[clips])
     def sequence(clips):
@@ -222,32 +228,45 @@ def _signatures(encoder, read, frame_shape, pixels):
         "encode": features,
         "sequence": sequence,
         "states": states,
-        "step": step.get_concrete_function(frame, **_state_specs(encoder)),
+        "step": step.get_concrete_function(
+            frame, **_state_specs(encoder, shape)
+        ),
     }
 
 
 def _predict_future(encoder, decoder, frame_shape):
+    shape = encoder.frame.shapes(frame_shape)[0]
+
     @tf.function
-    def predict_future(steps, **states):
+    def predict_future(steps, frame=None, **states):
         tf.debugging.Assert(
             steps >= 1, ["Expected steps of at least 1. Received:", steps]
         )
         # At least two steps, for decoders whose first frame takes no
         # transition.
+        last = None
+        if frame is not None:
+            last = encoder.scaled(encoder.frames(frame[:, None]))[:, 0]
         with recurrence.for_executor():
-            outputs = decoder(_by_layer(states), steps=tf.maximum(steps, 2))
+            outputs = decoder(
+                _by_layer(states), steps=tf.maximum(steps, 2), last=last
+            )
         frames = encoder.unscaled(decoder.to_frames(outputs[:, :steps]))
-        shape = (tf.shape(frames)[0], steps, *frame_shape)
-        return {"frames": tf.reshape(frames, shape)}
+        return {"frames": encoder.frame.restore(frames, shape)}
 
-    steps = tf.TensorSpec((), tf.int32, "steps")
-    return predict_future.get_concrete_function(steps, **_state_specs(encoder))
+    given = {"steps": tf.TensorSpec((), tf.int32, "steps")}
+    if decoder.residual:
+        given["frame"] = tf.TensorSpec((None, *shape), tf.float32, "frame")
+    return predict_future.get_concrete_function(
+        **given, **_state_specs(encoder, shape)
+    )
 
 
-def _state_specs(encoder):
+def _state_specs(encoder, frame_shape):
+    shapes = encoder.state_shapes(frame_shape)
     return {
-        name: tf.TensorSpec((None, units), tf.float32, name)
-        for layer, units in enumerate(encoder.units, start=1)
+        name: tf.TensorSpec((None, *shape), tf.float32, name)
+        for layer, shape in enumerate(shapes, start=1)
         for name in (f"h_{layer}", f"c_{layer}")
     }
 
@@ -278,12 +297,12 @@ def _warnings_only(logger):
         logger.setLevel(level)
 
 
-def _in_float32(layer, *shapes):
+def _in_float32(layer):
     """A built copy of a layer that computes in float32, with its weights."""
     if layer.compute_dtype == "float32":
         return layer
     twin = type(layer).from_config({**layer.get_config(), "dtype": "float32"})
-    twin.build(*shapes)
+    twin.build_from_config(layer.get_build_config())
     twin.set_weights(layer.get_weights())
     return twin
 

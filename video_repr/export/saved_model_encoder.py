@@ -1,7 +1,5 @@
 """Exported encoders as Keras layers."""
 
-import math
-
 import keras
 import tensorflow as tf
 
@@ -61,7 +59,13 @@ class SavedModelEncoder(ReturnsFeatures, keras.layers.Layer):
         self._saved = _load(directory)
         self.units = tuple(about["units"])
         self.frame_shape = tuple(about["frame_shape"])
-        self.features = math.prod(self.frame_shape)
+        self.feature_size = about.get("feature_size", self.units[-1])
+        pictures = about.get("pictures")
+        self.frame = (
+            inputs.FlatFrames.of(self.frame_shape)
+            if pictures is None
+            else inputs.Pictures(**pictures)
+        )
         self.pixels = about["pixels"]
         trainable = {id(v) for v in self._saved.trainable_variables}
         for variable in self._saved.variables:
@@ -99,29 +103,32 @@ class SavedModelEncoder(ReturnsFeatures, keras.layers.Layer):
         if tf.executing_eagerly():
             # In a graph the export itself checks them.
             inputs.checked(clips, self.pixels)
-        clips = inputs.scale(clips, "float32")
-        if len(clips.shape) == 3:
-            batch, time = keras.ops.shape(clips)[:2]
-            clips = keras.ops.reshape(clips, (batch, time, *self.frame_shape))
+        clips = self.frame.restore(
+            self.frame.arrange(inputs.scale(clips, "float32")),
+            self.frame_shape,
+        )
         for loss in self._saved.regularization_losses:
             self.add_loss(loss())
         # There is an exported function for each value.
         training = bool(training)
         if give is None and not (self.return_sequences or self.return_state):
             return self._saved(clips, training=training)
-        return self.given(*self._saved.read(clips, training=training), give)
+        sequence, states = self._saved.read(clips, training=training)
+        return self.given(sequence[:, -1], sequence, states, give)
+
+    def state_shapes(self, frame_shape):
+        """Shapes of the h and c of each layer, without the batch."""
+        grid = self.frame.grid(frame_shape)
+        return [(*grid, size) for size in self.units]
 
     def _check(self, shape):
         """Refuses clips of another shape than the export's."""
-        if (
-            tuple(shape[2:]) not in (self.frame_shape, (self.features,))
-            or shape[1] == 0
-        ):
-            expected = ", ".join(map(str, self.frame_shape))
+        if shape.rank is not None and shape.rank > 1 and shape[1] == 0:
             raise ValueError(
-                f"{self.directory} reads clips of shape [batch, time, "
-                f"{expected}], of at least 1 frame. Received: {tuple(shape)}"
+                f"{self.directory} reads clips of at least 1 frame. Received: "
+                f"{tuple(shape)}"
             )
+        self.frame.check(tuple(shape[2:]))
 
     def get_config(self):
         return {**super().get_config(), "directory": self.directory}

@@ -15,6 +15,8 @@ from video_repr.inputs.clips import PaddedClips
 from video_repr.inputs.clips import Targets
 from video_repr.inputs.clips import check_clips
 from video_repr.inputs.device_batches import DeviceBatches
+from video_repr.inputs.frames import FlatFrames
+from video_repr.inputs.frames import Pictures
 from video_repr.inputs.labels import Labels
 from video_repr.inputs.labels import Weights
 from video_repr.inputs.labels import check_class_weight
@@ -30,8 +32,10 @@ __all__ = [
     "Check",
     "Clips",
     "DeviceBatches",
+    "FlatFrames",
     "Labels",
     "PaddedClips",
+    "Pictures",
     "Targets",
     "Weights",
     "are_pixels",

@@ -1,12 +1,13 @@
 """Checks of clips, and of frames to predict."""
 
 import dataclasses
-import math
 
 import numpy as np
 import tensorflow as tf
 
 from video_repr.errors import InputError
+from video_repr.inputs.frames import FlatFrames
+from video_repr.inputs.frames import Pictures
 from video_repr.inputs.values import are_pixels
 from video_repr.inputs.values import assert_values
 from video_repr.inputs.values import check_dtype
@@ -22,12 +23,12 @@ class Clips:
         pixels: whether floating point values must lie in [0, 1]; when None,
             only those of frames with a height and a width.
         min_frames: least number of frames of a clip.
-        features: number of values of a frame; any when None.
+        frame: what a frame has to be, as `FlatFrames`; anything when None.
     """
 
     pixels: bool | None = None
     min_frames: int = 1
-    features: int | None = None
+    frame: FlatFrames | Pictures | None = None
     required = True
     expected = "Expected finite clips, pixels in [0, 1]"
 
@@ -96,14 +97,9 @@ class Clips:
             raise InputError(
                 f"{self._too_short} {shape[1]} frames, shape {shape}"
             )
-        if self.features is None or None in shape[2:]:
-            return
-        values = math.prod(shape[2:])
-        if values != self.features:
-            raise InputError(
-                f"Expected frames of {self.features} values. Received: "
-                f"{values} values a frame, shape {shape}"
-            )
+        # A model checks frames of unknown size when they come.
+        if self.frame is not None and None not in shape[2:]:
+            self.frame.check(shape[2:])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,6 +205,6 @@ class Targets:
         return [(rule, targets[name]) for name, rule in self.branches.items()]
 
 
-def check_clips(clips, *, min_frames=1, pixels=True, features=None):
+def check_clips(clips, *, min_frames=1, pixels=True):
     """Refuses clips that no model can learn from, see `Clips.check`."""
-    Clips(pixels, min_frames, features).check(clips)
+    Clips(pixels, min_frames).check(clips)

@@ -17,11 +17,6 @@ class ReturnsFeatures(ComputesOutputShape):
         self.return_sequences = return_sequences
         self.return_state = return_state
 
-    @property
-    def feature_size(self):
-        """Number of values in a feature vector."""
-        return self.units[-1]
-
     def encode_sequence(self, clips, mask=None, training=None):
         """The features of every step.
 
@@ -31,7 +26,8 @@ class ReturnsFeatures(ComputesOutputShape):
             training: as for a call; that of the enclosing model when None.
 
         Returns:
-            The top layer's h, `[batch, time, feature_size]`.
+            What is read out of the top layer's h, `[batch, time,
+            feature_size]`.
         """
         return self._give("sequence", clips, mask=mask, training=training)
 
@@ -48,7 +44,7 @@ class ReturnsFeatures(ComputesOutputShape):
 
         Returns:
             `[[h, c], ...]`, a pair a layer, lowest first, each `[batch,
-            units]`.
+            units]`, or `[batch, rows, columns, filters]` of a `ConvEncoder`.
         """
         return self._give(
             "states",
@@ -79,10 +75,11 @@ class ReturnsFeatures(ComputesOutputShape):
         given = {k: value for k, value in given.items() if value is not None}
         return self(clips, give=what, **given)
 
-    def given(self, sequence, states, give):
+    def given(self, features, sequence, states, give):
         """The result of a call.
 
         Args:
+            features: `[batch, feature_size]`, those after the last frame.
             sequence: `[batch, time, feature_size]`.
             states: `[[h, c], ...]`.
             give: "sequence", "states" or "both"; None for the choice made in
@@ -94,7 +91,7 @@ class ReturnsFeatures(ComputesOutputShape):
                 "states": states,
                 "both": (sequence, states),
             }[give]
-        output = sequence if self.return_sequences else states[-1][0]
+        output = sequence if self.return_sequences else features
         return (output, *states) if self.return_state else output
 
     def compute_output_shape(self, clips_shape=None, input_shape=None):
@@ -104,7 +101,9 @@ class ReturnsFeatures(ComputesOutputShape):
         output = (batch, *steps, self.feature_size)
         if not self.return_state:
             return output
-        return (output, *([(batch, size)] * 2 for size in self.units))
+        frame_shape = (clips_shape or input_shape)[2:]
+        shapes = self.state_shapes(frame_shape)
+        return (output, *([(batch, *shape)] * 2 for shape in shapes))
 
     def compute_mask(self, clips, mask=None):
         # Keras calls this without `give`. The top layer has put its mask on the

@@ -4,7 +4,6 @@ import keras
 import tensorflow as tf
 
 from video_repr.errors import InputError
-from video_repr.layers import recurrence
 from video_repr.layers.peephole_lstm_cell import PeepholeLSTMCell
 
 
@@ -210,21 +209,9 @@ class PeepholeConvLSTMCell(PeepholeLSTMCell):
         )
         return tf.reshape(product, (*shape[:-1], 4 * self.units))
 
-    def call(self, inputs, states, training=False):
-        h, c = states
-        kept = self.kept(h, training)
-        z = self.drive(inputs, training) + tf.nn.conv2d(
-            h if kept is None else h * kept,
-            self.recurrent_weights(training),
-            1,
-            "SAME",
-        )
-        c = tf.cast(c, self.cell_dtype)
-        _, new, c = recurrence.gates(
-            tf.cast(z, c.dtype), c, self.gate_peepholes()
-        )
-        h = tf.cast(new, h.dtype)
-        return h, [h, c]
+    def recurrent_product(self, h, kernel):
+        """What h adds to the gates, by the recurrent weights."""
+        return tf.nn.conv2d(h, kernel, 1, "SAME")
 
     # Keras's RNN calls it by this name.
     def get_initial_state(self, batch_size=None):

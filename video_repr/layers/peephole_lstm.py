@@ -9,15 +9,6 @@ from video_repr.layers.peephole_rnn import PeepholeRNN
 from video_repr.layers.peephole_rnn import of_cell
 from video_repr.layers.trainable import hand_down
 
-ACTIVATIONS = (
-    "input_gate",
-    "forget_gate",
-    "cell_input",
-    "output_gate",
-    "cell",
-    "output",
-)
-
 
 @keras.saving.register_keras_serializable(package="video_repr")
 class PeepholeLSTM(PeepholeRNN):
@@ -181,54 +172,6 @@ class PeepholeLSTM(PeepholeRNN):
 
     def recur(self, *args, **kwargs):
         return recurrence.peephole_lstm(*args, unroll=self.unroll, **kwargs)
-
-    def activations(self, sequences, initial_state=None):
-        """Activations of the gates, for plots; slower than `call`.
-
-        Args:
-            sequences: as for `call`.
-            initial_state: as for `call`.
-
-        Returns:
-            A dict of arrays `[batch, time, units]`: "input_gate",
-            "forget_gate", "cell_input", "output_gate", "cell" and "output".
-        """
-        # In the precision of the weights, and of NumPy.
-        dtype = self.variable_dtype
-        sequences = tf.cast(sequences, dtype)
-        if not self.built:
-            self.build(sequences.shape)
-        self.check(sequences, initial_state)
-        if self.go_backwards:
-            sequences = tf.reverse(sequences, [1])
-        batch, time = sequences.shape[:2]
-        if initial_state is None:
-            initial_state = (
-                self.states
-                if self.stateful
-                else self.cell.get_initial_state(batch)
-            )
-        h, c = (tf.cast(state, dtype) for state in initial_state)
-        drive = tf.broadcast_to(
-            self.cell.drive(sequences), (batch, time, 4 * self.cell.units)
-        )
-        steps = []
-        for t in range(time):
-            packed, h, c = recurrence.gates(
-                drive[:, t]
-                + tf.matmul(
-                    h, tf.convert_to_tensor(self.cell.recurrent_kernel)
-                ),
-                c,
-                tf.convert_to_tensor(self.cell.peephole),
-            )
-            steps.append([*tf.split(packed, 4, axis=-1), c, h])
-        return {
-            name: tf.stack(values, axis=1).numpy()
-            for name, values in zip(
-                ACTIVATIONS, zip(*steps, strict=True), strict=True
-            )
-        }
 
     def check(self, sequences, initial_state):
         if isinstance(sequences, tf.RaggedTensor):

@@ -257,6 +257,10 @@ class PeepholeLSTMCell(SavesRandomState, keras.layers.Layer):
     def _input_product(self, inputs):
         return keras.ops.matmul(inputs, self.kernel)
 
+    def recurrent_product(self, h, kernel):
+        """What h adds to the gates, by the recurrent weights."""
+        return keras.ops.matmul(h, kernel)
+
     @property
     def cell_dtype(self):
         """What c is computed in."""
@@ -292,10 +296,14 @@ class PeepholeLSTMCell(SavesRandomState, keras.layers.Layer):
     def call(self, inputs, states, training=False):
         h, c = states
         kept = self.kept(h, training)
-        z = self.drive(inputs, training) + keras.ops.matmul(
-            h if kept is None else h * kept, self.recurrent_weights(training)
+        z = self.drive(inputs, training) + self.recurrent_product(
+            recurrence.thinned(h, kept), self.recurrent_weights(training)
         )
-        _, h, c = recurrence.gates(z, c, tf.convert_to_tensor(self.peephole))
+        c = tf.cast(c, self.cell_dtype)
+        _, new, c = recurrence.gates(
+            tf.cast(z, c.dtype), c, self.gate_peepholes()
+        )
+        h = tf.cast(new, h.dtype)
         return h, [h, c]
 
     # Keras's RNN calls it by this name.

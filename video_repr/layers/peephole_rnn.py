@@ -3,7 +3,17 @@
 import keras
 import tensorflow as tf
 
+from video_repr.layers import recurrence
 from video_repr.layers.trainable import SavesTrainable
+
+ACTIVATIONS = (
+    "input_gate",
+    "forget_gate",
+    "cell_input",
+    "output_gate",
+    "cell",
+    "output",
+)
 
 
 def of_cell(name):
@@ -96,6 +106,51 @@ class PeepholeRNN(SavesTrainable, _RNN):
                 state.assign(value)
         output = outputs if self.return_sequences else outputs[:, -1]
         return (output, h, c) if self.return_state else output
+
+    def activations(self, sequences, initial_state=None):
+        """Activations of the gates, for plots; slower than `call`.
+
+        Args:
+            sequences: as for `call`.
+            initial_state: as for `call`.
+
+        Returns:
+            A dict of arrays `[batch, time, ...]`, a step's of the shape of h:
+            "input_gate", "forget_gate", "cell_input", "output_gate", "cell"
+            and "output".
+        """
+        # In the precision of the weights, and of NumPy.
+        dtype = self.variable_dtype
+        sequences = tf.cast(sequences, dtype)
+        if not self.built:
+            self.build(sequences.shape)
+        self.check(sequences, initial_state)
+        if self.go_backwards:
+            sequences = tf.reverse(sequences, [1])
+        if initial_state is None:
+            initial_state = (
+                self.states if self.stateful else self.cell.zeros_for(sequences)
+            )
+        h, c = (tf.cast(state, dtype) for state in initial_state)
+        drive = tf.broadcast_to(
+            self.cell.drive(sequences),
+            (*sequences.shape[:-1], 4 * self.cell.units),
+        )
+        kernel = tf.convert_to_tensor(self.cell.recurrent_kernel)
+        steps = []
+        for t in range(sequences.shape[1]):
+            packed, h, c = recurrence.gates(
+                drive[:, t] + self.cell.recurrent_product(h, kernel),
+                c,
+                self.cell.gate_peepholes(),
+            )
+            steps.append([*tf.split(packed, 4, axis=-1), c, h])
+        return {
+            name: tf.stack(values, axis=1).numpy()
+            for name, values in zip(
+                ACTIVATIONS, zip(*steps, strict=True), strict=True
+            )
+        }
 
     def get_config(self):
         cell = self.cell.get_config()

@@ -7,8 +7,8 @@ from video_repr import inputs
 from video_repr.errors import InputError
 
 
-def as_features(frames, dtype, pixels=None):
-    """Frames as the LSTMs read them.
+def as_floats(frames, dtype, pixels=None):
+    """Frames in floating point, checked.
 
     Args:
         frames: `[batch, time, ...]`: uint8 pixels, or floating point.
@@ -17,20 +17,15 @@ def as_features(frames, dtype, pixels=None):
             `inputs.are_pixels`.
 
     Returns:
-        `[batch, time, features]`; uint8 pixels come out in [0, 1].
+        Frames of the same shape; uint8 pixels come out in [0, 1].
 
     Raises:
         InputError: for wrong frames, see `inputs`.
     """
     frames = tf.convert_to_tensor(frames)
-    count_features(frames.shape)
-    frames = inputs.scale(
+    return inputs.scale(
         inputs.checked(frames, inputs.are_pixels(pixels, frames.shape)), dtype
     )
-    if len(frames.shape) == 3:
-        return frames
-    batch, time = ops.shape(frames)[:2]
-    return ops.reshape(frames, (batch, time, count_features(frames.shape)))
 
 
 def as_mask(clips, mask):
@@ -47,29 +42,52 @@ def as_mask(clips, mask):
     return ops.any(mask, axis=tuple(range(2, len(mask.shape))))
 
 
-def as_states(states, units):
+def check_state_shapes(found, shapes):
+    """Refuses states of other layers.
+
+    Args:
+        found: the shapes of `[[h, c], ...]`, without the batch; or what the
+            states are instead.
+        shapes: expected shape of each layer's, None for what is not known.
+
+    Raises:
+        InputError: if they differ.
+    """
+    fits = (
+        isinstance(found, list)
+        and len(found) == len(shapes)
+        and all(
+            len(state) == 2
+            and all(tf.TensorShape(shape).is_compatible_with(s) for s in state)
+            for shape, state in zip(shapes, found, strict=True)
+        )
+    )
+    if not fits:
+        raise InputError(
+            "Expected states [[h, c], ...], a pair a layer, which have the "
+            f"sizes {[[tuple(shape)] * 2 for shape in shapes]} for a clip. "
+            f"Received: {found}"
+        )
+
+
+def as_states(states, shapes):
     """The states of a stack of layers, `[[h, c], ...]`, checked.
 
     Args:
-        states: a pair a layer, lowest first, each `[batch, units]`.
-        units: number of units of each layer.
+        states: a pair a layer, lowest first.
+        shapes: as for `check_state_shapes`.
 
     Raises:
         InputError: if they are of other layers, not floating point or not
             finite, see `inputs`.
     """
-    expected = [[(size,)] * 2 for size in units]
     try:
         states = [[tf.convert_to_tensor(value) for value in s] for s in states]
-        sizes = [[tuple(value.shape[1:]) for value in s] for s in states]
+        found = [[tuple(value.shape[1:]) for value in s] for s in states]
     except (TypeError, ValueError):
         # No pairs of tensors at all.
-        sizes = type(states).__name__
-    if sizes != expected:
-        raise InputError(
-            "Expected states [[h, c], ...], a pair a layer, which have the "
-            f"sizes {expected} for a clip. Received: {sizes}"
-        )
+        found = type(states).__name__
+    check_state_shapes(found, shapes)
     for dtype in {value.dtype for state in states for value in state}:
         if not dtype.is_floating:
             raise InputError(
@@ -79,21 +97,19 @@ def as_states(states, units):
     return [[inputs.checked(value) for value in state] for state in states]
 
 
-def count_features(shape):
-    """Number of values in a frame of clips of `shape`, `[batch, time, ...]`.
+def frame_shape(shape):
+    """The shape of a frame of clips of `shape`, `[batch, time, ...]`.
 
     Raises:
-        ValueError: if the shape has no frames, or frames of unknown size.
+        ValueError: if the shape has no frames.
     """
     shape = tf.TensorShape(shape)
-    features = None if shape.rank is None else shape[2:].num_elements()
-    if features is None or shape.rank < 3:
+    if shape.rank is None or shape.rank < 3:
         raise ValueError(
             "clips must have the shape [batch, time, features] or [batch, "
-            "time, height, width, channels], with frames of a known size. "
-            f"Received: {shape}"
+            f"time, height, width, channels]. Received: {shape}"
         )
-    return features
+    return tuple(shape[2:])
 
 
 def activations(lstms, sequence, states):
@@ -105,15 +121,15 @@ def activations(lstms, sequence, states):
     return found
 
 
-def check_layers(units):
-    """The units of each layer as a tuple.
+def check_layers(sizes):
+    """The size of each layer as a tuple.
 
     Raises:
-        ValueError: if `units` does not name at least one layer.
+        ValueError: if there is not at least one layer.
     """
-    if not hasattr(units, "__len__") or not len(units):
+    if not hasattr(sizes, "__len__") or not len(sizes):
         raise ValueError(
-            "units must hold the number of units of each layer, at least one, "
-            f"for example (512,). Received: units={units!r}"
+            "A stack of layers needs the size of each, at least one, for "
+            f"example (512,). Received: {sizes!r}"
         )
-    return tuple(units)
+    return tuple(sizes)

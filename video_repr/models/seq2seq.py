@@ -18,9 +18,9 @@ from video_repr.losses import HalfSsePerFrame
 from video_repr.models import conversion
 from video_repr.models.compiled import LoadsCompiled
 from video_repr.models.compiled import check_loss_scaling
-from video_repr.models.decoder import Decoder
-from video_repr.models.encoder import Encoder
 from video_repr.models.input_checks import ChecksInputs
+from video_repr.models.stacked_decoder import StackedDecoder
+from video_repr.models.stacked_encoder import StackedEncoder
 from video_repr.ranges import whole_number
 
 BRANCHES = ("reconstruction", "future")
@@ -81,19 +81,22 @@ class VideoSeq2Seq(
         self, encoder, decoders, *, input_frames, future_frames=0, **kwargs
     ):
         super().__init__(**kwargs)
-        if not isinstance(encoder, Encoder):
+        if not isinstance(encoder, StackedEncoder):
             raise InputError(
-                f"encoder must be an Encoder. Received: encoder={encoder!r}"
+                "encoder must be an Encoder or a ConvEncoder. Received: "
+                f"encoder={encoder!r}"
             )
         if not (
             isinstance(decoders, dict)
             and decoders
             and set(decoders) <= set(BRANCHES)
-            and all(isinstance(one, Decoder) for one in decoders.values())
+            and all(
+                isinstance(one, StackedDecoder) for one in decoders.values()
+            )
         ):
             raise InputError(
-                'decoders must be a dict with a Decoder for "reconstruction", '
-                'for "future", or for each. Received: '
+                "decoders must be a dict with a Decoder or a ConvDecoder for "
+                '"reconstruction", for "future", or for each. Received: '
                 f"decoders={decoders!r}"
             )
         self.encoder = encoder
@@ -112,13 +115,25 @@ class VideoSeq2Seq(
         return self.input_frames
 
     def build(self, clips_shape):
-        features = conversion.count_features(clips_shape)
+        frame_shape = conversion.frame_shape(clips_shape)
+        if self.encoder.pixels is None:
+            # Linear outputs can have any values, whatever the frame shape.
+            self.encoder.pixels = self._is_logistic
+        if not self.encoder.built:
+            # A pretrained encoder already has its weights.
+            self.encoder.build(
+                (clips_shape[0], self.input_frames, *frame_shape)
+            )
+        states = self.encoder.state_shapes(frame_shape)
         for branch, decoder in self.decoders.items():
-            if decoder.output_dim != features:
-                raise ValueError(
-                    f"The {branch} decoder emits frames of "
-                    f"{decoder.output_dim} values. Received: clips of shape "
-                    f"{tuple(clips_shape)}, {features} values a frame"
+            decoder.frame.check(frame_shape, f"for the {branch} decoder")
+            grids = [
+                of.frame.grid(frame_shape) for of in (self.encoder, decoder)
+            ]
+            if grids[0] != grids[1]:
+                raise InputError(
+                    f"Expected a {branch} decoder of states as the encoder's, "
+                    f"on a grid of {grids[0]}. Received: one for {grids[1]}"
                 )
             if self.encoder.is_scaled and decoder.output == "logistic":
                 raise ValueError(
@@ -127,33 +142,28 @@ class VideoSeq2Seq(
                     f"{branch} decoder"
                 )
             if not decoder.built:
-                decoder.build([[(None, n)] * 2 for n in decoder.units])
-        if self.encoder.pixels is None:
-            # Linear outputs can have any values, whatever the frame shape.
-            self.encoder.pixels = self._is_logistic
-        # A pretrained encoder already has its weights.
-        if not self.encoder.built:
-            self.encoder.build((clips_shape[0], self.input_frames, features))
+                decoder.build([[(None, *shape)] * 2 for shape in states])
 
     def call(self, clips, training=False):
         self._check_frames(clips.shape, training)
         frame_shape = tuple(clips.shape[2:])
         # The other frames are not read.
         read = clips if training else clips[:, : self.input_frames]
-        features = self._as_features(read)
+        frames = self._frames(read)
         with inputs.checking(inputs.Check.SKIP):
             states = self.encoder.encode_states(
-                features[:, : self.input_frames], training=training
+                frames[:, : self.input_frames], training=training
             )
-            truths = {}
+            scaled, truths = self.encoder.scaled(frames), {}
             if training:
-                truths = self.targets(self.encoder.scaled(features))
+                truths = self.targets(scaled)
             return {
-                branch: _in_frame_shape(
+                branch: self.encoder.frame.restore(
                     decoder(
                         states,
                         steps=self._steps(branch),
                         truth=truths.get(branch),
+                        last=scaled[:, self.input_frames - 1],
                         training=training,
                     ),
                     frame_shape,
@@ -233,10 +243,8 @@ class VideoSeq2Seq(
             return
         # The means of the decoders' losses.
         frames = {
-            branch: np.zeros(
-                (1, self._steps(branch), decoder.output_dim), np.float32
-            )
-            for branch, decoder in self.decoders.items()
+            branch: np.zeros((1, self._steps(branch), 1), np.float32)
+            for branch in self.decoders
         }
         with self.distribute_strategy.scope():
             self.compute_loss(None, frames, frames)
@@ -273,11 +281,11 @@ class VideoSeq2Seq(
 
     def expected(self, method):
         learns = method != "predict"
-        features = self.encoder.features if self.built else None
+        frame = self.encoder.frame
         clips = inputs.Clips(
             self._reads_pixels,
             self.clip_frames if learns else self.input_frames,
-            features,
+            frame,
         )
         if not learns:
             return clips, None, None
@@ -286,7 +294,7 @@ class VideoSeq2Seq(
                 branch: inputs.Clips(
                     decoder.output == "logistic",
                     self._steps(branch),
-                    features,
+                    frame,
                 )
                 for branch, decoder in self.decoders.items()
             }
@@ -347,13 +355,15 @@ class VideoSeq2Seq(
             decoder = self.decoders["future"]
             # The clips have been checked.
             with inputs.checking(inputs.Check.SKIP):
-                features = self._as_features(batch)
-                states = self.encoder.encode_states(features, training=False)
-                frames = decoder.to_frames(decoder(states, steps=steps))
+                read = self._frames(batch)
+                states = self.encoder.encode_states(read, training=False)
+                last = self.encoder.scaled(read[:, -1:])[:, 0]
+                frames = decoder.to_frames(
+                    decoder(states, steps=steps, last=last)
+                )
             frames = self.encoder.unscaled(frames)
-            return ops.cast(
-                _in_frame_shape(frames, tuple(batch.shape[2:])), "float32"
-            )
+            frames = self.encoder.frame.restore(frames, batch.shape[2:])
+            return ops.cast(frames, "float32")
 
         return predict
 
@@ -392,8 +402,8 @@ class VideoSeq2Seq(
                     "y=model.targets(clips). Received: y=None"
                 )
 
-    def _as_features(self, clips):
-        return conversion.as_features(
+    def _frames(self, clips):
+        return self.encoder.frames(
             clips, self.compute_dtype, self._reads_pixels
         )
 
@@ -429,8 +439,3 @@ class VideoSeq2Seq(
                 f"to read, {self.clip_frames - self.input_frames} to "
                 f"predict). Received: clips of shape {tuple(shape)}"
             )
-
-
-def _in_frame_shape(frames, frame_shape):
-    batch, time, _ = ops.shape(frames)
-    return ops.reshape(frames, (batch, time, *frame_shape))

@@ -41,19 +41,23 @@ def single_frame(train, test, *, inverse_penalty=1.0, frames=5):
     scale = _scale(train)
     chosen = [
         video[np.linspace(0, len(video) - 1, frames).round().astype(int)]
-        for video in train.frames
+        for video in _flat(train)
     ]
     probe = logistic_regression(inverse_penalty)
     probe.fit(np.concatenate(chosen) / scale, train.labels.repeat(frames))
     found = [
         probe.predict_proba(video / scale).mean(axis=0).argmax()
-        for video in test.frames
+        for video in _flat(test)
     ]
     return float((probe.classes_[found] == test.labels).mean())
 
 
 def _means(videos):
-    return np.stack([video.mean(axis=0) for video in videos.frames])
+    return np.stack([video.mean(axis=0) for video in _flat(videos)])
+
+
+def _flat(videos):
+    return [video.reshape(len(video), -1) for video in videos.frames]
 
 
 def _scale(videos):

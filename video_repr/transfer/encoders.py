@@ -11,6 +11,7 @@ from video_repr.export import layout
 from video_repr.files import read_json
 from video_repr.files import restore
 from video_repr.models import Encoder
+from video_repr.models.stacked_encoder import StackedEncoder
 from video_repr.runs import Run
 
 
@@ -21,7 +22,7 @@ def load_encoder(path):
         path: a run directory, an export, or an encoder's .keras file.
 
     Returns:
-        An `Encoder`.
+        An `Encoder` or a `ConvEncoder`.
 
     Raises:
         InputError: if there is none, or it is broken.
@@ -37,7 +38,7 @@ def load_encoder(path):
         return Encoder.from_preset(path)
     if path.is_dir():
         return Run(path).model().encoder
-    return presets.load(path, Encoder)
+    return presets.load(path, StackedEncoder)
 
 
 def weights_sum(encoder):
@@ -49,16 +50,12 @@ def weights_sum(encoder):
 
 
 def check_fits(encoder, videos):
-    """Checks that an encoder and videos have the same frame size.
+    """Checks that an encoder reads the frames of videos.
 
     Raises:
-        InputError: naming both sizes, if they differ.
+        InputError: if they do not.
     """
-    if encoder.features != videos.features:
-        raise InputError(
-            f"Expected an encoder of frames of {videos.features} values, as "
-            f"the videos have. Received: one of {encoder.features}"
-        )
+    encoder.frame.check(videos.frame_shape)
 
 
 def check_unseen(path, videos, split):

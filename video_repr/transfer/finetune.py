@@ -47,7 +47,7 @@ class Finetuner:
                 "recurrent_dropout": config.recurrent_dropout,
             }
         )
-        again.build((None, config.block, encoder.features))
+        again.build_from_config(encoder.get_build_config())
         again.set_weights(encoder.get_weights())
         again.trainable = config.encoder_rate > 0
         self.model = ActionClassifier(
@@ -58,7 +58,8 @@ class Finetuner:
             stride=config.stride,
             seed=0,
         )
-        self.model.build((None, config.block, encoder.features))
+        shape = encoder.get_build_config()["input_shape"][2:]
+        self.model.build((None, config.block, *shape))
         self.model.compile(
             LayerwiseAdam(
                 keras.optimizers.schedules.PolynomialDecay(
@@ -158,7 +159,7 @@ def random_weights(encoder, seed):
     """Random weights for an encoder like the given one."""
     keras.utils.set_random_seed(seed)
     again = type(encoder).from_config(encoder.get_config())
-    again.build((None, None, encoder.features))
+    again.build_from_config(encoder.get_build_config())
     return again.get_weights()
 
 

@@ -18,7 +18,7 @@ class Videos:
     """Labelled videos in memory.
 
     Attributes:
-        frames: an array `[time, features]` for each video.
+        frames: an array `[time, *frame_shape]` for each video.
         labels: class index of each video, int64.
         groups: group of each video.
         ids: names.
@@ -38,9 +38,9 @@ class Videos:
         return len(self.frames)
 
     @property
-    def features(self):
-        """Number of values in a frame."""
-        return int(np.prod(self.frames[0].shape[1:]))
+    def frame_shape(self):
+        """Shape of a frame."""
+        return self.frames[0].shape[1:]
 
     def take(self, indices):
         """The videos of some indices, in their order."""
@@ -122,7 +122,7 @@ class Videos:
                 repeated.
 
         Returns:
-            `(clips, labels)`: `[blocks, length, features]` and `[blocks]`.
+            `(clips, labels)`: `[blocks, length, *frame_shape]` and `[blocks]`.
         """
         clips = [
             hold(self.frames[number][start : start + length], length)
@@ -204,7 +204,7 @@ def _videos(dataset, split):
                 f"{dataset.path}"
             )
         clip = np.concatenate([part["clip"] for part in parts])
-        clip = clip.reshape(len(clip), -1).astype(np.float32)
+        clip = clip.astype(np.float32)
         frames.append(clip / unit if unit != 1 else clip)
         labels.append(int(parts[0]["label"]))
         groups.append(parts[0]["group"].decode())
