@@ -7,6 +7,7 @@ nothing, as after the start of Python.
 import json
 import os
 import pathlib
+import select
 import subprocess
 import sys
 import tempfile
@@ -110,7 +111,20 @@ class Fork:
         self._forks, self._logs = forks, [pathlib.Path(log) for log in logs]
 
     def kill(self, signal):
-        os.killpg(self.pid, signal)
+        try:
+            os.killpg(self.pid, signal)
+        except ProcessLookupError:
+            # It has no group of its own yet.
+            os.kill(self.pid, signal)
+
+    def ends_within(self, seconds):
+        """Waits for so long at most; returns whether it has ended."""
+        file = os.pidfd_open(self.pid)
+        try:
+            ready, _, _ = select.select([file], [], [], seconds)
+        finally:
+            os.close(file)
+        return bool(ready)
 
     def wait(self):
         """Waits for its end; returns a `subprocess.CompletedProcess`."""

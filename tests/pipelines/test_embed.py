@@ -199,7 +199,7 @@ def test_embeddings_that_cannot_be_had(
     for given, message in [
         ((encoder[1],), "Received: neither"),
         ((encoder[1], "--dataset", dataset, "--films", films), "both"),
-        ((tmp_path / "none", "--dataset", dataset), "an exported encoder"),
+        ((tmp_path / "none", "--dataset", dataset), "an encoder as `video"),
         ((tmp_path / "flat", "--dataset", dataset), "frames of (7,)"),
         ((tmp_path / "flat", "--films", films), "of square frames"),
         ((encoder[1], "--films", tmp_path / "empty"), "at least one source"),

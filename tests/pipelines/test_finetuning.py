@@ -186,7 +186,7 @@ def test_runs_that_cannot_be_fused(finetuned, tmp_path, capsys):
     assert "3 of them in both" in error
     predictions_file(other, "validation").write_text("video,label,a\nx,b,1\n")
     assert cli.main(command) == 2
-    assert "a finetuned run's predictions" in capsys.readouterr().err
+    assert "a fine-tuned run's predictions" in capsys.readouterr().err
     predictions_file(other, "validation").unlink()
     assert cli.main(command) == 2
     assert "No such file" in capsys.readouterr().err
@@ -303,7 +303,7 @@ def test_other_encoders_are_refused(dataset, finetuned, tmp_path, capsys):
     other.save(tmp_path / "other.keras")
     run = tmp_path / "run"
     assert finetune(tmp_path / "other.keras", dataset, run) == 2
-    assert "frames of 6 values" in capsys.readouterr().err
+    assert "frames of 7 values as the encoder reads" in capsys.readouterr().err
     assert finetune(finetuned[0], dataset, run) == 2
     assert "Expected a trained run" in capsys.readouterr().err
     assert not run.exists()

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-import sys
+import pathlib
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from video_repr.export.saved_model import export_encoder
 from video_repr.runs import Run
 from video_repr.training import pretrain
 
+ROOT = pathlib.Path(__file__).parents[2]
 TRAIN = """
 import json, pathlib, sys
 from video_repr import configs
@@ -22,11 +23,15 @@ from video_repr.training import pretrain
 config = configs.from_dict(json.loads(pathlib.Path(sys.argv[1]).read_text()))
 pretrain(config, sys.argv[2], resume=True)
 """
+EMBED = """
+import runpy
+runpy.run_module("pipelines.embed", run_name="__main__")
+"""
 
 
 @pytest.fixture(scope="module")
-def run_of(tmp_path_factory):
-    """Makes a run of so many epochs; returns it and a command for another."""
+def run_of(tmp_path_factory, forks):
+    """Makes a run of so many epochs; returns it, another, and its start."""
     directory = tmp_path_factory.mktemp("killed")
     rng = np.random.default_rng(2)
     path = write_percepts(rng, directory, clips=40)
@@ -44,7 +49,11 @@ def run_of(tmp_path_factory):
         file = directory / f"config-{epochs}.json"
         file.write_text(json.dumps(config.to_dict()))
         run = Run(directory / f"killed-{epochs}")
-        return whole, run, [sys.executable, "-c", TRAIN, file, run.path]
+        return (
+            whole,
+            run,
+            lambda: forks.start(TRAIN, file, run.path, folder=directory),
+        )
 
     return make
 
@@ -73,8 +82,8 @@ def check_same(whole, run):
 
 @pytest.mark.hard
 def test_a_dataset_run_that_is_killed_three_times(run_of):
-    whole, run, command = run_of(12)
-    killer = Killer(command)
+    whole, run, start = run_of(12)
+    killer = Killer(start)
     for epochs in (2, 4, 6):
         assert killer.kill(
             0, 0.2, lambda epochs=epochs: len(run.metrics()) >= epochs
@@ -87,11 +96,11 @@ def test_a_dataset_run_that_is_killed_three_times(run_of):
 
 @pytest.mark.hard
 def test_a_dataset_run_that_is_killed_at_random(run_of):
-    whole, run, command = run_of(200)
-    killer = Killer(command, seed=1)
+    whole, run, start = run_of(200)
+    killer = Killer(start, seed=1)
     for _ in range(50):
-        # From before the first import to some epochs of training.
-        killer.kill(0.5, 15)
+        # From the import of this package to some epochs of training.
+        killer.kill(0, 10)
         done = len(run.metrics())
         assert done <= 200
         if run.last.exists():
@@ -101,20 +110,21 @@ def test_a_dataset_run_that_is_killed_at_random(run_of):
 
 
 @pytest.mark.hard
-def test_an_embedding_that_is_killed_at_random(tmp_path, films, sums):
+def test_an_embedding_that_is_killed_at_random(tmp_path, films, forks):
     encoder = Encoder((6,))
     encoder.build((None, 4, 256))
     export_encoder(encoder, tmp_path / "encoder", (16, 16))
 
-    def command(output):
-        return [
-            *(sys.executable, "-m", "pipelines.embed"),
+    def embed(output):
+        return forks.start(
+            EMBED,
             *("--encoder", tmp_path / "encoder", "--films", films),
             *("--output", output, "--clip-frames", 4),
-        ]
+            folder=ROOT,
+        )
 
     whole = tmp_path / "whole"
-    seconds, _ = Killer(command(whole)).finish()
+    seconds = Killer(lambda: embed(whole)).finish()
 
     def files(output):
         found = {
@@ -128,9 +138,9 @@ def test_an_embedding_that_is_killed_at_random(tmp_path, films, sums):
     expected = files(whole)
     for round_ in range(10):
         output = tmp_path / f"killed-{round_}"
-        killer = Killer(command(output), seed=round_)
+        killer = Killer(lambda output=output: embed(output), seed=round_)
         for _ in range(5):
-            killer.kill(0.3 * seconds, 1.1 * seconds)
+            killer.kill(0.1 * seconds, 1.1 * seconds)
             if (output / "COMPLETED").exists():
                 assert files(output) == expected
         killer.finish()

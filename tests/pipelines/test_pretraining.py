@@ -133,7 +133,9 @@ def test_what_is_refused(percepts, tmp_path):
     )
     with pytest.raises(ValueError, match="a logistic reconstruction decoder"):
         model.build((None, 2, 6))
-    with pytest.raises(ValueError, match="4 numbers for frames of 6"):
+    with pytest.raises(
+        ValueError, match=r"4 numbers for frames of shape \(6,\)"
+    ):
         Encoder((3,), offset=(1.0, 2.0, 3.0, 4.0)).build((None, 2, 6))
     config = run_on(percepts, "linear", input_frames=9, future_frames=3)
     with pytest.raises(InputError, match="clip_length of at most 9"):
@@ -205,7 +207,10 @@ def test_from_percepts_to_a_label_curve(percepts, tmp_path, capsys):
     other.save(tmp_path / "other.keras")
     command = ["label-curve", str(tmp_path / "other.keras"), *curve, *new]
     assert cli.main(command) == 2
-    assert "an encoder of frames of 6 values" in capsys.readouterr().err
+    assert (
+        "frames of 7 values as the encoder reads them"
+        in capsys.readouterr().err
+    )
     # From an export, the same encoder.
     export_run(run, run.path / "export")
     np.testing.assert_array_equal(
@@ -231,7 +236,7 @@ def test_a_run_begins_with_the_encoder_of_another(percepts, tmp_path):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
     other = Encoder((4,))
     other.build((None, 4, 6))
-    with pytest.raises(InputError, match=r"one of \(4,\) for 6"):
+    with pytest.raises(InputError, match=r"one of \(4,\) for frames of 6"):
         pretrain(still, tmp_path / "other", encoder=other)
     assert not (tmp_path / "other").exists()
 

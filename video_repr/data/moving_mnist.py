@@ -7,15 +7,13 @@ any order, on any machine.
 
 import dataclasses
 import functools
+from typing import ClassVar
 
 import numpy as np
 
 from video_repr.arrays import read_npy
 from video_repr.data.draw import uniform
 from video_repr.errors import InputError
-
-# Random numbers of a digit: glyph, x, y, direction, speed.
-DRAWS_PER_DIGIT = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +59,9 @@ class MovingMNIST:
             0.1 is 3.6 px for digits in 64 px frames. A pair (low, high)
             draws each glyph's speed uniformly.
     """
+
+    # Random numbers: glyph, x, y, direction, speed.
+    draws_per_digit: ClassVar[int] = 5
 
     glyphs: np.ndarray = dataclasses.field(repr=False)
     seed: int = 0
@@ -148,9 +149,9 @@ class MovingMNIST:
         draws = uniform(
             self.seed,
             indices.astype(np.uint64),
-            self.digits * DRAWS_PER_DIGIT,
+            self.digits * self.draws_per_digit,
         )
-        draws = draws.reshape(len(indices), self.digits, DRAWS_PER_DIGIT)
+        draws = draws.reshape(len(indices), self.digits, self.draws_per_digit)
         angle = 2 * np.pi * draws[..., 3]
         velocity = np.stack([np.sin(angle), np.cos(angle)], axis=-1)
         low, high = self.speed_range

@@ -13,7 +13,6 @@ import numpy as np
 import tensorflow as tf
 
 from video_repr.data.draw import random_bits
-from video_repr.data.moving_mnist import DRAWS_PER_DIGIT
 from video_repr.inputs import DeviceBatches
 
 
@@ -98,11 +97,11 @@ def _uniform(mnist, indices):
     bits = random_bits(
         mnist.seed,
         tf.cast(indices, tf.uint64),
-        mnist.digits * DRAWS_PER_DIGIT,
+        mnist.digits * mnist.draws_per_digit,
         tf.bitwise.right_shift,
     )
     bits = tf.bitwise.right_shift(bits, np.uint64(11))
-    shape = (-1, mnist.digits, DRAWS_PER_DIGIT)
+    shape = (-1, mnist.digits, mnist.draws_per_digit)
     return tf.reshape(tf.cast(bits, tf.float64) * 2.0**-53, shape)
 
 

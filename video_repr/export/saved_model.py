@@ -164,8 +164,8 @@ def _reusable(encoder, frame_shape, pixels):
         (encoder.dropout, encoder.input_dropout, encoder.recurrent_dropout)
     )
 
-    # All exported functions call this one, as tracing it and its gradient
-    # takes seconds each time.
+    # All exported functions call this one, whatever the shape of their frames:
+    # tracing it and its gradient takes seconds each time.
     @tf.function
     def run(clips, training):
         clips = inputs.checked(clips, pixels)
@@ -175,11 +175,11 @@ def _reusable(encoder, frame_shape, pixels):
 
     @tf.function
     def read(clips, training=False):
-        return run(clips, training and draws)
+        return run(encoder.frame.arrange(clips), training and draws)
 
     @tf.function
     def call(clips, training=False):
-        _, states = run(clips, training and draws)
+        _, states = read(clips, training)
         return encoder.read_out(states[-1][0])
 
     for shape in encoder.frame.shapes(frame_shape):

@@ -18,6 +18,9 @@ class FlatFrames:
 
     values: int
 
+    def __str__(self):
+        return f"frames of {self.values} values"
+
     @property
     def last_axis(self):
         """Size of the last axis of arranged clips."""
@@ -47,7 +50,7 @@ class FlatFrames:
         values = None if None in shape else math.prod(shape)
         if not shape or values != self.values:
             raise InputError(
-                f"Expected frames of {self.values} values{of and f' {of}'}. "
+                f"Expected {self}{of and f' {of}'}. "
                 "Received: "
                 f"{'' if values is None else f'{values} values a frame, '}"
                 f"frames of shape {tuple(shape)}"
@@ -89,6 +92,12 @@ class Pictures:
     channels: int
     patch: int = 1
     size: tuple[int, int] | None = None
+
+    def __str__(self):
+        return (
+            f"pictures of {self.channels} channel"
+            f"{'s' * (self.channels > 1)} in patches of {self.patch} px"
+        )
 
     @property
     def last_axis(self):

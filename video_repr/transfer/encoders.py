@@ -55,7 +55,7 @@ def check_fits(encoder, videos):
     Raises:
         InputError: if they do not.
     """
-    encoder.frame.check(videos.frame_shape)
+    encoder.frame.check(videos.frame_shape, "as the encoder reads them")
 
 
 def check_unseen(path, videos, split):
