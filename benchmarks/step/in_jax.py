@@ -1,6 +1,7 @@
-"""A peephole LSTM as a jax.lax.scan, under jit, with optax's Adam."""
+"""Peephole LSTMs as a jax.lax.scan, under jit, with optax's Adam."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -24,11 +25,11 @@ def step(work):
     )
     optimizer = optax.adam(1e-3)
     parameters = _parameters(work, jax.random.key(0))
-    clips = jnp.asarray(work.clips())
+    clips = jnp.asarray(work.vectors())
     if work.task != "train":
         infer = jax.jit(functools.partial(_infer, work))
         states = jax.tree.map(jnp.asarray, work.states())
-        return lambda: float(infer(parameters, clips, states))
+        return lambda: infer(parameters, clips, states)
     labels = jnp.asarray(work.labels()) if work.classes else None
     state = optimizer.init(parameters)
 
@@ -44,7 +45,7 @@ def step(work):
     def run():
         nonlocal parameters, state
         parameters, state, loss = update(parameters, state, clips)
-        return float(loss)
+        return loss
 
     return run
 
@@ -61,11 +62,11 @@ def _infer(work, parameters, clips, states):
         clips = clips.swapaxes(0, 1)
         _, states = _run(stacks[0], clips, work.input_frames, None)
         return states[-1][0][0, 0]
-    kernel, bias = parameters["readouts"][1]
+    kernel, bias = parameters["readouts"][-1]
 
     def transition(carry, _):
         frame, states = carry
-        sequence, states = _run(stacks[2], frame[None], 1, states)
+        sequence, states = _run(stacks[-1], frame[None], 1, states)
         logits = sequence[0] @ kernel + bias
         return (jax.nn.sigmoid(logits), states), logits
 
@@ -78,9 +79,15 @@ def _infer(work, parameters, clips, states):
 
 
 def _parameters(work, key):
-    features = [work.features]
-    if not work.classes:
-        features += [0, work.features if work.conditional else 0]
+    decoders = [] if work.classes else [*work.decoded]
+    features = [
+        work.values,
+        *(
+            work.values if work.conditional and name == "future" else 0
+            for name in decoders
+        ),
+    ]
+    window = (work.kernel_size,) * 2 if work.patch else ()
     stacks = []
     for below in features:
         stack = []
@@ -88,17 +95,19 @@ def _parameters(work, key):
             key, a, b = jax.random.split(key, 3)
             stack.append(
                 {
-                    "kernel": _uniform(a, below, 4 * units) if below else None,
-                    "recurrent": _uniform(b, units, 4 * units),
+                    "kernel": _uniform(a, *window, below, 4 * units)
+                    if below
+                    else None,
+                    "recurrent": _uniform(b, *window, units, 4 * units),
                     "peephole": jnp.zeros((3, units)),
                     "bias": jnp.zeros(4 * units),
                 }
             )
             below = units
         stacks.append(stack)
-    outputs = work.classes or work.features
+    outputs = work.classes or work.values
     readouts = []
-    for _ in range(max(1, len(features) - 1)):
+    for _ in range(max(1, len(decoders))):
         key, a = jax.random.split(key)
         readouts.append(
             (_uniform(a, work.units[-1], outputs), jnp.zeros(outputs))
@@ -106,9 +115,9 @@ def _parameters(work, key):
     return {"stacks": stacks, "readouts": readouts}
 
 
-def _uniform(key, rows, columns):
-    limit = rows**-0.5
-    return jax.random.uniform(key, (rows, columns), minval=-limit, maxval=limit)
+def _uniform(key, *shape):
+    limit = math.prod(shape[:-1]) ** -0.5
+    return jax.random.uniform(key, shape, minval=-limit, maxval=limit)
 
 
 def _loss(work, parameters, clips, labels):
@@ -123,24 +132,24 @@ def _loss(work, parameters, clips, labels):
             sequence @ kernel + bias,
             jnp.broadcast_to(labels, sequence.shape[:2]),
         ).mean()
-    future = None
+    inputs = dict.fromkeys(work.decoded)
     if work.conditional:
-        future = jnp.concatenate([jnp.zeros_like(clips[:1]), clips[n:-1]])
+        inputs["future"] = jnp.concatenate(
+            [jnp.zeros_like(clips[:1]), clips[n:-1]]
+        )
+    truths = {"reconstruction": clips[:n][::-1], "future": clips[n:]}
     total = 0.0
-    for stack, (kernel, bias), inputs, truth in zip(
-        stacks[1:],
-        readouts,
-        (None, future),
-        (clips[:n][::-1], clips[n:]),
-        strict=True,
+    for stack, (kernel, bias), (name, read) in zip(
+        stacks[1:], readouts, inputs.items(), strict=True
     ):
-        sequence, _ = _run(stack, inputs, len(truth), states)
+        truth = truths[name]
+        sequence, _ = _run(stack, read, len(truth), states)
         outputs = sequence @ kernel + bias
         if work.output == "logistic":
             total += (jax.nn.softplus(outputs) - truth * outputs).sum()
         else:
             total += 0.5 * ((truth - outputs) ** 2).sum()
-    return total / (work.batch * work.frames)
+    return total / (work.batch * sum(work.decoded.values()))
 
 
 def _run(stack, sequence, steps, initial):
@@ -150,15 +159,16 @@ def _run(stack, sequence, steps, initial):
         if initial:
             state = initial[i]
         else:
-            state = (jnp.zeros((sequence.shape[1], units)),) * 2
+            state = (jnp.zeros((*sequence.shape[1:-1], units)),) * 2
         if layer["kernel"] is None:
             drive = jnp.broadcast_to(layer["bias"], (steps, 4 * units))
         else:
-            drive = sequence @ layer["kernel"] + layer["bias"]
+            drive = _product(sequence, layer["kernel"]) + layer["bias"]
 
         def cell(state, drive, layer=layer):
             h, c = state
-            i, f, g, o = jnp.split(drive + h @ layer["recurrent"], 4, axis=-1)
+            z = drive + _product(h, layer["recurrent"])
+            i, f, g, o = jnp.split(z, 4, axis=-1)
             i = jax.nn.sigmoid(i + layer["peephole"][0] * c)
             f = jax.nn.sigmoid(f + layer["peephole"][1] * c)
             c = f * c + i * jnp.tanh(g)
@@ -171,4 +181,20 @@ def _run(stack, sequence, steps, initial):
     return sequence, states
 
 
-SYSTEMS = {"jax scan": step}
+def _product(vectors, kernel):
+    """Of vectors and a matrix, or of grids of vectors and a convolution."""
+    if kernel.ndim == 2:
+        return vectors @ kernel
+    # Those of all steps at once.
+    images = vectors.reshape((-1, *vectors.shape[-3:]))
+    result = jax.lax.conv_general_dilated(
+        images,
+        kernel,
+        (1, 1),
+        "SAME",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    return result.reshape((*vectors.shape[:-1], kernel.shape[-1]))
+
+
+SYSTEMS = {"jax scan": step, "jax conv scan": step}

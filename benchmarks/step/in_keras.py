@@ -1,4 +1,4 @@
-"""keras.layers.LSTM, and RNN around the peephole cell."""
+"""keras.layers.LSTM, RNN around the peephole cell, and ConvLSTM2D."""
 
 import functools
 
@@ -9,31 +9,34 @@ from keras import ops
 # The worker asks each module for it.
 from benchmarks.step.ours import device_memory  # noqa: F401
 from benchmarks.step.ours import every_step
+from benchmarks.step.ours import updates
 from benchmarks.step.work import AbsentError
 from video_repr import PeepholeLSTMCell
 from video_repr.precision import set_precision
 
 
-def step(work, peephole, jit_compile):
+def step(work, make, jit_compile):
     if work.devices > 1:
         raise AbsentError("written for one device")
     set_precision(work.precision)
-    model = SameWork(work, peephole)
+    model = SameWork(work, make)
     if work.task != "train":
         return _inference(model, work, jit_compile)
-    clips = tf.constant(work.clips())
+    clips = tf.constant(work.vectors())
     optimizer = keras.optimizers.Adam(1e-3)
     if work.classes:
         y = tf.constant(work.labels())
         model.compile(optimizer, every_step, jit_compile=jit_compile)
     else:
         n = work.input_frames
-        y = tf.concat([clips[:, :n][:, ::-1], clips[:, n:]], axis=1)
+        y = clips[:, n:]
+        if work.reconstruction:
+            y = tf.concat([clips[:, :n][:, ::-1], y], axis=1)
         loss = _cross_entropy if work.output == "logistic" else _half_sse
         model.compile(optimizer, loss, jit_compile=jit_compile)
     model(clips)
     optimizer.build(model.trainable_variables)
-    return lambda: model.train_on_batch(clips, y, return_dict=True)["loss"]
+    return updates(model, clips, y)
 
 
 def _inference(model, work, jit_compile):
@@ -48,47 +51,59 @@ def _inference(model, work, jit_compile):
     return tf.function(infer, jit_compile=jit_compile)
 
 
-def _lstm(units, peephole):
-    options = {"return_sequences": True, "return_state": True}
-    if peephole:
-        return keras.layers.RNN(PeepholeLSTMCell(units), **options)
+_OPTIONS = {"return_sequences": True, "return_state": True}
+
+
+def _lstm(work, units):
     # cuDNN's kernel is refused by XLA.
-    return keras.layers.LSTM(units, use_cudnn=False, **options)
+    return keras.layers.LSTM(units, use_cudnn=False, **_OPTIONS)
+
+
+def _peephole(work, units):
+    return keras.layers.RNN(PeepholeLSTMCell(units), **_OPTIONS)
+
+
+def _convolutional(work, units):
+    return keras.layers.ConvLSTM2D(
+        units, work.kernel_size, padding="same", **_OPTIONS
+    )
 
 
 class SameWork(keras.Model):
     """The same work, made of layers that return their states."""
 
-    def __init__(self, work, peephole):
+    def __init__(self, work, make):
         super().__init__()
         self.work = work
-        branches = 1 if work.classes else 3
+        decoders = 0 if work.classes else len(work.decoded)
         self.stacks = [
-            [_lstm(units, peephole) for units in work.units]
-            for _ in range(branches)
+            [make(work, units) for units in work.units]
+            for _ in range(1 + decoders)
         ]
         self.readouts = [
-            keras.layers.Dense(work.classes or work.features)
-            for _ in range(max(1, branches - 1))
+            keras.layers.Dense(work.classes or work.values)
+            for _ in range(max(1, decoders))
         ]
 
     def call(self, clips):
-        n, batch = self.work.input_frames, self.work.batch
+        work, n = self.work, self.work.input_frames
         sequence, states = _run(self.stacks[0], clips[:, :n])
-        if self.work.classes:
+        if work.classes:
             return self.readouts[0](sequence)
         # A layer of Keras needs an input: a zero.
-        nothing = ops.zeros((batch, n, 1))
-        future = ops.zeros((batch, self.work.future_frames, 1))
-        if self.work.conditional:
-            future = ops.concatenate(
+        inputs = {
+            name: ops.zeros((work.batch, frames, *work.grid, 1))
+            for name, frames in work.decoded.items()
+        }
+        if work.conditional:
+            inputs["future"] = ops.concatenate(
                 [ops.zeros_like(clips[:, :1]), clips[:, n:-1]], axis=1
             )
         outputs = []
-        for stack, readout, inputs in zip(
-            self.stacks[1:], self.readouts, (nothing, future), strict=True
+        for stack, readout, read in zip(
+            self.stacks[1:], self.readouts, inputs.values(), strict=True
         ):
-            sequence, _ = _run(stack, inputs, states)
+            sequence, _ = _run(stack, read, states)
             outputs.append(readout(sequence))
         return ops.concatenate(outputs, axis=1)
 
@@ -102,8 +117,8 @@ class SameWork(keras.Model):
         frame = tf.zeros((self.work.batch, features))
 
         def transition(t, frame, states, outputs):
-            sequence, states = _run(self.stacks[2], frame[:, None], states)
-            logits = self.readouts[1](sequence[:, 0])
+            sequence, states = _run(self.stacks[-1], frame[:, None], states)
+            logits = self.readouts[-1](sequence[:, 0])
             outputs = outputs.write(t, logits)
             return t + 1, ops.sigmoid(logits), states, outputs
 
@@ -127,17 +142,25 @@ def _run(stack, sequence, initial=None):
 
 
 def _cross_entropy(truth, logits):
-    return ops.mean(ops.sum(ops.softplus(logits) - truth * logits, axis=-1))
+    return _per_frame(ops.softplus(logits) - truth * logits)
 
 
 def _half_sse(truth, outputs):
-    return ops.mean(0.5 * ops.sum(ops.square(truth - outputs), axis=-1))
+    return _per_frame(0.5 * ops.square(truth - outputs))
+
+
+def _per_frame(errors):
+    return ops.mean(ops.sum(errors, axis=tuple(range(2, errors.ndim))))
 
 
 SYSTEMS = {
     f"keras {name}{suffix}": functools.partial(
-        step, peephole=peephole, jit_compile=jit_compile
+        step, make=make, jit_compile=jit_compile
     )
-    for name, peephole in (("LSTM", False), ("RNN(PeepholeLSTMCell)", True))
+    for name, make in (
+        ("LSTM", _lstm),
+        ("RNN(PeepholeLSTMCell)", _peephole),
+        ("ConvLSTM2D", _convolutional),
+    )
     for suffix, jit_compile in ((", XLA", True), ("", False))
 }

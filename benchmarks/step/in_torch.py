@@ -1,4 +1,4 @@
-"""torch.nn.LSTM, and a peephole LSTM written by hand."""
+"""torch.nn.LSTM, and peephole LSTMs written by hand."""
 
 import functools
 
@@ -9,18 +9,18 @@ from torch.nn import functional as F
 from benchmarks.step.work import AbsentError
 
 
-def step(work, peephole, compiled):
+def step(work, make, compiled):
     if work.devices > 1:
         raise AbsentError("written for one device")
     for backend in (torch.backends.cuda.matmul, torch.backends.cudnn):
         backend.allow_tf32 = work.precision == "tf32"
     torch.manual_seed(0)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = _Model(work, _Peephole if peephole else _Lstm).to(device)
+    model = _Model(work, make).to(device)
     if work.task != "train":
         return _inference(model, work, compiled, device)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
-    clips = torch.from_numpy(work.clips()).to(device)
+    clips = torch.from_numpy(work.vectors()).to(device)
     labels = None
     if work.classes:
         labels = torch.from_numpy(work.labels()).long().to(device)
@@ -38,7 +38,7 @@ def step(work, peephole, compiled):
         loss = loss_of(clips)
         loss.backward()
         optimizer.step()
-        return loss.item()
+        return loss.detach()
 
     return update
 
@@ -71,7 +71,7 @@ def _inference(model, work, compiled, device):
     @torch.no_grad()
     def run():
         with _autocast(work, device):
-            return infer(inputs).item()
+            return infer(inputs)
 
     return run
 
@@ -81,18 +81,20 @@ def _loss(work, outputs, clips, labels):
         repeated = labels[:, None].expand(-1, work.input_frames)
         return F.cross_entropy(outputs.flatten(0, 1), repeated.flatten())
     n = work.input_frames
-    truth = torch.cat([clips[:, :n].flip(1), clips[:, n:]], dim=1)
+    truth = clips[:, n:]
+    if work.reconstruction:
+        truth = torch.cat([clips[:, :n].flip(1), truth], dim=1)
     if work.output == "logistic":
         loss = F.binary_cross_entropy_with_logits(
             outputs, truth, reduction="sum"
         )
     else:
         loss = 0.5 * F.mse_loss(outputs, truth, reduction="sum")
-    return loss / (work.batch * work.frames)
+    return loss / (work.batch * outputs.shape[1])
 
 
 class _Lstm(nn.Module):
-    def __init__(self, features, units):
+    def __init__(self, work, features, units):
         super().__init__()
         # A layer of torch needs an input: a zero.
         self.lstm = nn.LSTM(max(1, features), units, batch_first=True)
@@ -109,17 +111,21 @@ class _Lstm(nn.Module):
 class _Peephole(nn.Module):
     """The projection of all inputs at once; then a loop."""
 
-    def __init__(self, features, units):
+    def __init__(self, work, features, units):
         super().__init__()
         self.units = units
-        self.recurrent = nn.Linear(units, 4 * units)
+        self.recurrent = self.product(work, units)
         self.peephole = nn.Parameter(torch.zeros(3, units))
         if features:
-            self.input = nn.Linear(features, 4 * units, bias=False)
+            self.input = self.product(work, features, bias=False)
+
+    def product(self, work, features, **options):
+        return nn.Linear(features, 4 * self.units, **options)
 
     def forward(self, sequence, steps, state):
         if state is None:
-            zeros = sequence.new_zeros(len(sequence), self.units)
+            grid = sequence.shape[2:-1]
+            zeros = sequence.new_zeros(len(sequence), *grid, self.units)
             state = zeros, zeros
         h, c = state
         drive = [0.0] * steps
@@ -127,7 +133,7 @@ class _Peephole(nn.Module):
             drive = self.input(sequence).unbind(1)
         outputs = []
         for t in range(steps):
-            i, f, g, o = (self.recurrent(h) + drive[t]).chunk(4, dim=1)
+            i, f, g, o = (self.recurrent(h) + drive[t]).chunk(4, dim=-1)
             i = torch.sigmoid(i + self.peephole[0] * c)
             f = torch.sigmoid(f + self.peephole[1] * c)
             c = f * c + i * torch.tanh(g)
@@ -137,16 +143,46 @@ class _Peephole(nn.Module):
         return torch.stack(outputs, dim=1), (h, c)
 
 
+class _Convolution(nn.Module):
+    """A convolution of grids of vectors, `[..., rows, columns, features]`."""
+
+    def __init__(self, features, units, size, bias=True):
+        super().__init__()
+        self.convolution = nn.Conv2d(
+            features, units, size, padding="same", bias=bias
+        ).to(memory_format=torch.channels_last)
+
+    def forward(self, grids):
+        # Channels are last in memory: nothing is moved.
+        images = grids.flatten(0, -4).permute(0, 3, 1, 2)
+        result = self.convolution(images).permute(0, 2, 3, 1)
+        return result.unflatten(0, grids.shape[:-3])
+
+
+class _ConvPeephole(_Peephole):
+    """The same with convolutions, that of all inputs at once too."""
+
+    def product(self, work, features, **options):
+        return _Convolution(
+            features, 4 * self.units, work.kernel_size, **options
+        )
+
+
 class _Model(nn.Module):
-    def __init__(self, work, layer):
+    def __init__(self, work, make):
         super().__init__()
         self.work = work
-        features = [work.features]
-        if not work.classes:
-            features += [0, work.features if work.conditional else 0]
+        decoders = [] if work.classes else [*work.decoded]
+        features = [
+            work.values,
+            *(
+                work.values if work.conditional and name == "future" else 0
+                for name in decoders
+            ),
+        ]
         self.stacks = nn.ModuleList(
             nn.ModuleList(
-                layer(below, units)
+                make(work, below, units)
                 for below, units in zip(
                     (first, *work.units), work.units, strict=False
                 )
@@ -154,8 +190,8 @@ class _Model(nn.Module):
             for first in features
         )
         self.readouts = nn.ModuleList(
-            nn.Linear(work.units[-1], work.classes or work.features)
-            for _ in range(max(1, len(features) - 1))
+            nn.Linear(work.units[-1], work.classes or work.values)
+            for _ in range(max(1, len(decoders)))
         )
 
     def forward(self, clips):
@@ -163,20 +199,20 @@ class _Model(nn.Module):
         sequence, states = _run(self.stacks[0], clips[:, :n], n, None)
         if work.classes:
             return self.readouts[0](sequence)
-        future = None
+        inputs = dict.fromkeys(work.decoded)
         if work.conditional:
-            future = torch.cat(
+            inputs["future"] = torch.cat(
                 [torch.zeros_like(clips[:, :1]), clips[:, n:-1]], dim=1
             )
         outputs = []
-        for stack, readout, inputs, steps in zip(
+        for stack, readout, read, steps in zip(
             list(self.stacks)[1:],
             self.readouts,
-            (None, future),
-            (n, work.future_frames),
+            inputs.values(),
+            work.decoded.values(),
             strict=True,
         ):
-            sequence, _ = _run(stack, inputs, steps, states)
+            sequence, _ = _run(stack, read, steps, states)
             outputs.append(readout(sequence))
         return torch.cat(outputs, dim=1)
 
@@ -188,8 +224,8 @@ class _Model(nn.Module):
         frame = states[0][0].new_zeros(self.work.batch, self.work.features)
         outputs = []
         for _ in range(self.work.future_frames):
-            sequence, states = _run(self.stacks[2], frame[:, None], 1, states)
-            outputs.append(self.readouts[1](sequence[:, 0]))
+            sequence, states = _run(self.stacks[-1], frame[:, None], 1, states)
+            outputs.append(self.readouts[-1](sequence[:, 0]))
             frame = torch.sigmoid(outputs[-1])
         return torch.stack(outputs)[-1, 0, 0]
 
@@ -204,8 +240,12 @@ def _run(stack, sequence, steps, initial):
 
 SYSTEMS = {
     f"torch {name}{suffix}": functools.partial(
-        step, peephole=peephole, compiled=compiled
+        step, make=make, compiled=compiled
     )
-    for name, peephole in (("nn.LSTM", False), ("peephole loop", True))
+    for name, make in (
+        ("nn.LSTM", _Lstm),
+        ("peephole loop", _Peephole),
+        ("conv peephole loop", _ConvPeephole),
+    )
     for suffix, compiled in (("", False), (", compiled", True))
 }

@@ -1,9 +1,13 @@
 """This package."""
 
+import functools
+
 import keras
 import tensorflow as tf
 
 from benchmarks.step.work import AbsentError
+from video_repr import ConvDecoder
+from video_repr import ConvEncoder
 from video_repr import Decoder
 from video_repr import Encoder
 from video_repr import VideoSeq2Seq
@@ -32,9 +36,15 @@ def device_memory():
 def _step(work):
     if work.task == "roll out":
         return _roll_out(work)
-    encoder = Encoder(work.units)
+    clips = tf.constant(work.clips())
+    if work.patch:
+        shape = {"patch": work.patch, "kernel_size": work.kernel_size}
+        encoder = ConvEncoder(work.units, **shape)
+        decoder = functools.partial(ConvDecoder, work.units, **shape)
+    else:
+        encoder = Encoder(work.units)
+        decoder = functools.partial(Decoder, work.units, work.features)
     if work.task == "encode":
-        clips = tf.constant(work.clips())
         encoder.build(clips.shape)
         encode = tf.function(lambda: encoder(clips), jit_compile=True)
         return lambda: encode()[0, 0]
@@ -45,37 +55,41 @@ def _step(work):
         model = VideoSeq2Seq(
             encoder,
             {
-                "reconstruction": Decoder(
-                    work.units, work.features, output=work.output
-                ),
-                "future": Decoder(
-                    work.units,
-                    work.features,
+                name: decoder(
                     output=work.output,
-                    conditional=work.conditional,
-                ),
+                    conditional=work.conditional and name == "future",
+                )
+                for name in work.decoded
             },
             input_frames=work.input_frames,
             future_frames=work.future_frames,
         )
-        model.build((work.batch, work.frames, work.features))
+        model.build(clips.shape)
         model.compile(
             keras.optimizers.Adam(1e-3),
             # XLA compiles no step over several devices.
             jit_compile=work.devices == 1,
             # The mean over all frames, as the peers have it.
             loss_weights={
-                "reconstruction": work.input_frames / work.frames,
-                "future": work.future_frames / work.frames,
+                name: frames / sum(work.decoded.values())
+                for name, frames in work.decoded.items()
             },
         )
         y = None
     # As our own training does.
     model.optimizer.build(model.trainable_variables)
-    clips = tf.constant(work.clips())
     if work.devices > 1:
         return _on_many(model, clips, y)
-    return lambda: model.train_on_batch(clips, y, return_dict=True)["loss"]
+    return updates(model, clips, y)
+
+
+def updates(model, clips, y):
+    """Keras's `train_on_batch`, which would wait for the loss.
+
+    The loss is the mean over all updates, as in an epoch of `fit`.
+    """
+    model.make_train_function()
+    return lambda: model.train_function(iter([(clips, y, None)]))["loss"]
 
 
 def _on_many(model, clips, y):
