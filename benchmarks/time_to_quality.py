@@ -61,6 +61,8 @@ def work_of(config):
         0 if model.future == "none" else model.future_frames,
         conditional=model.future == "conditional",
         reconstruction=model.reconstruction != "none",
+        patch=model.patch,
+        kernel_size=model.kernel_size,
     )
 
 
