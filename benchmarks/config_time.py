@@ -7,6 +7,7 @@ the first (with its compilation) apart, and multiplies.
 """
 
 import dataclasses
+import pathlib
 import statistics
 import time
 
@@ -14,6 +15,8 @@ import numpy as np
 import tyro
 
 from video_repr import configs
+from video_repr.files import write_json
+from video_repr.machine import machine
 from video_repr.precision import set_precision
 from video_repr.training import build_model
 
@@ -25,10 +28,12 @@ class Arguments:
     Attributes:
         names: configs; all when none is given.
         steps: number of updates to time after the first.
+        json: file to write.
     """
 
     names: tyro.conf.Positional[tuple[str, ...]] = ()
     steps: int = 5
+    json: pathlib.Path | None = None
 
 
 def measure(config, steps):
@@ -50,11 +55,17 @@ def measure(config, steps):
 def main():
     arguments = tyro.cli(Arguments)
     print(f"{'config':<38}{'first s':>9}{'s/update':>10}{'hours in all':>14}")
+    results = {}
     for name in arguments.names or configs.named():
         config = configs.load(name)
         first, step = measure(config, arguments.steps)
         hours = step * config.training.steps / 3600
-        print(f"{name:<38}{first:>9.1f}{step:>10.2f}{hours:>14.1f}", flush=True)
+        print(f"{name:<38}{first:>9.1f}{step:>10.3f}{hours:>14.1f}", flush=True)
+        results[name] = {"first_s": first, "update_s": step}
+        if arguments.json:
+            write_json(
+                arguments.json, {"machine": machine(), "results": results}
+            )
 
 
 if __name__ == "__main__":
