@@ -22,18 +22,25 @@ def test_a_peer_beside_ours():
     ceiling = train_step.Ceiling("float32", sizes=(64,))
     peers = [p for p in train_step.PEERS if p[1] == "keras LSTM"]
     peers.append(("benchmarks.step.in_nothing", "missing"))
-    ours, peer, missing = train_step.measure("tiny", TINY, peers, 2, ceiling)
-    assert ours["system"] == "ours"
-    assert peer["system"] == "keras LSTM"
-    for row in (ours, peer):
+    *rows, missing = train_step.measure(
+        "tiny", TINY, peers, 2, ceiling, in_flight=(1, 3)
+    )
+    assert [(row["system"], row["in_flight"]) for row in rows] == [
+        ("ours", 1),
+        ("ours", 3),
+        ("keras LSTM", 1),
+        ("keras LSTM", 3),
+    ]
+    for row in rows:
         assert row["work"] == "tiny"
+        assert row["batch"] == TINY.batch
         assert np.isfinite(row["loss"])
         # 2 operations for each of the multiplications.
         expected = row["sequences_per_s"] / 2 * TINY.flop() / 1e9
         assert row["gflops"] == pytest.approx(expected)
         # TensorFlow alone takes more.
         assert row["peak_memory_mb"] > row["imports_mb"] > 100
-    assert ours["paired_ratio_to_ours"] == 1
+    assert rows[0]["paired_ratio_to_ours"] == 1
     assert "in_nothing" in missing["status"]
 
 
@@ -102,9 +109,11 @@ def test_a_peer_that_dies_is_listed(monkeypatch):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (("--work", "f"), "Received: f"),
+        (("--work", "z"), "Received: z"),
         (("--precision", "bfloat16"), "Received: bfloat16"),
         (("--repeats", "0"), "Received: 0"),
+        (("--batch", "64,0"), "Received: '64,0'"),
+        (("--in-flight", ""), "Received: ''"),
         (("--peers", "nobody"), "'nobody'"),
     ],
 )
