@@ -221,6 +221,35 @@ def test_states_of_another_kind_or_grid():
         mixed(clips)
 
 
+def test_states_of_another_size_of_frames():
+    made, clips = encoder(), make_clips()
+    (own,) = made.encode_states(clips)
+    (other,) = made.encode_states(make_clips(height=16))
+    with pytest.raises(InputError, match=r"\(2, 3, 5\).*\[\[\(4, 3, 5\)"):
+        made(clips, initial_states=[other])
+    decoder = ConvDecoder(
+        (5,), 1, 3, PATCH, conditional=True, output="linear", residual=True
+    )
+    with pytest.raises(InputError, match=r"frames, \(2, 3\)\. .* of \(4, 3\)"):
+        decoder([other], steps=2, last=clips[:, -1])
+    with pytest.raises(InputError, match=r"\[\[\(2, 3, 5\), \(4, 3, 5\)"):
+        decoder.activations([[own[0], other[1]]], 2, clips[:, -1])
+    unknown = tf.TensorSpec((None, None, None, None))
+    read = tf.function(
+        lambda clips, *state: made(clips, initial_states=[list(state)]),
+        input_signature=[unknown, *[tf.TensorSpec((None, None, None, 5))] * 2],
+    )
+    np.testing.assert_allclose(
+        read(clips, *own), made(clips, initial_states=[own]), atol=1e-6
+    )
+    for state in (other, (own[0], other[1])):
+        with pytest.raises(
+            tf.errors.InvalidArgumentError,
+            match=r"grid of the frames,\] \[2 3\] \[\. Received:\] \[4 3\]",
+        ):
+            read(clips, *state)
+
+
 @pytest.mark.usefixtures("eager")
 def test_it_learns_colour_and_predicts_on_larger_pictures(tmp_path):
     model = model_of(

@@ -246,7 +246,7 @@ def _predict_future(encoder, decoder, frame_shape):
         # transition.
         last = None
         if frame is not None:
-            last = encoder.scaled(encoder.frames(frame[:, None]))[:, 0]
+            last = encoder.last(frame[:, None])
         with recurrence.for_executor():
             outputs = decoder(
                 _by_layer(states), steps=tf.maximum(steps, 2), last=last

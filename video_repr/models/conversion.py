@@ -51,7 +51,7 @@ def check_state_shapes(found, shapes):
         shapes: expected shape of each layer's, None for what is not known.
 
     Raises:
-        InputError: if they differ.
+        InputError: if they differ, or are not all on one grid.
     """
     fits = (
         isinstance(found, list)
@@ -60,6 +60,11 @@ def check_state_shapes(found, shapes):
             len(state) == 2
             and all(tf.TensorShape(shape).is_compatible_with(s) for s in state)
             for shape, state in zip(shapes, found, strict=True)
+        )
+        and all(
+            tf.TensorShape(found[0][0][:-1]).is_compatible_with(s[:-1])
+            for state in found
+            for s in state
         )
     )
     if not fits:
@@ -95,6 +100,42 @@ def as_states(states, shapes):
                 f"{dtype.name}"
             )
     return [[inputs.checked(value) for value in state] for state in states]
+
+
+def on_grid(clips, states, frame):
+    """Clips, checked to be of the size that states are for.
+
+    Args:
+        clips: `[batch, time, ...]`, arranged as `frame` says.
+        states: a pair a layer, checked.
+        frame: what a frame is, see `inputs`.
+
+    Returns:
+        The clips.
+
+    Raises:
+        InputError: if the states are on another grid.
+    """
+    wanted = frame.grid(clips.shape[2:])
+    found = tuple(states[0][0].shape[1:-1])
+    if not tf.TensorShape(wanted).is_compatible_with(found):
+        raise InputError(
+            f"Expected states on the grid of the frames, {wanted}. Received: "
+            f"states on a grid of {found}"
+        )
+    if None not in (*wanted, *found):
+        return clips
+    sides = tf.shape(clips)[2:4] // frame.patch
+    asserted = []
+    for value in (value for state in states for value in state):
+        given = tf.shape(value)[1:-1]
+        fits = tf.reduce_all(sides == given)
+        said = "Expected states on the grid of the frames,"
+        asserted.append(
+            tf.debugging.Assert(fits, [said, sides, ". Received:", given])
+        )
+    with tf.control_dependencies(asserted):
+        return tf.identity(clips)
 
 
 def frame_shape(shape):

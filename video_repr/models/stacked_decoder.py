@@ -160,7 +160,7 @@ class StackedDecoder(
                 f"[batch, {steps}, ...]. Received: truth of "
                 f"shape {None if truth is None else tuple(truth.shape)}"
             )
-        previous = self._previous(self._frames(truth), before)
+        previous = self._previous(self._frames(truth, states), before)
         if not self._samples:
             first = steps - self._transitions(steps)
             sequence = self.to_sequence(previous[:, first:])
@@ -213,14 +213,15 @@ class StackedDecoder(
         """Shapes of the h and c of each layer, without the batch."""
         return [(*self.grid, size) for size in self.units]
 
-    def _frames(self, clips):
+    def _frames(self, clips, states):
         """True frames, checked and arranged."""
         self.frame.check(conversion.frame_shape(clips.shape))
-        return self.frame.arrange(
+        frames = self.frame.arrange(
             conversion.as_floats(
                 clips, self.compute_dtype, pixels=self.output == "logistic"
             )
         )
+        return conversion.on_grid(frames, states, self.frame)
 
     def _before(self, states, last):
         """The frame before the first; zeros if a model knows none."""
@@ -231,7 +232,7 @@ class StackedDecoder(
                 "A residual decoder begins with the last frame that was read. "
                 "Received: last=None"
             )
-        return self._frames(last[:, None])[:, 0]
+        return self._frames(last[:, None], states)[:, 0]
 
     def _transitions(self, steps):
         return steps if self.first_step == "step" else steps - 1

@@ -142,15 +142,16 @@ class StackedEncoder(
     ):
         frame_shape = conversion.frame_shape(clips.shape)
         self.frame.check(frame_shape)
-        initial_states = (
-            [None] * len(self.lstms)
-            if initial_states is None
-            else conversion.as_states(
+        frames = self.frames(clips)
+        if initial_states is None:
+            initial_states = [None] * len(self.lstms)
+        else:
+            initial_states = conversion.as_states(
                 initial_states, self.state_shapes(frame_shape)
             )
-        )
+            frames = conversion.on_grid(frames, initial_states, self.frame)
         mask = conversion.as_mask(clips, mask)
-        sequence = self.to_sequence(self.scaled(self.frames(clips)))
+        sequence = self.to_sequence(self.scaled(frames))
         states = []
         for lstm, state in zip(self.lstms, initial_states, strict=True):
             sequence, h, c = lstm(
@@ -186,6 +187,17 @@ class StackedEncoder(
         return self.frame.arrange(
             conversion.as_floats(clips, dtype or self.compute_dtype, pixels)
         )
+
+    def last(self, clips):
+        """The last frame of clips, scaled, as a residual decoder begins.
+
+        Args:
+            clips: as for a call.
+
+        Returns:
+            `[batch, ...]`, arranged as `frame` says.
+        """
+        return self.scaled(self.frames(clips[:, -1:]))[:, 0]
 
     def activations(self, clips, initial_states=None):
         """Activations of the gates while a clip is read.
