@@ -191,7 +191,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
         found = {"encoder": encoder.activations(clip)}
         if "future" in self.model.decoders:
             found["future decoder"] = self.model.decoders["future"].activations(
-                encoder.encode_states(clip), 100
+                encoder.encode_states(clip), 100, encoder.last(clip)
             )
         with self._val_writer.as_default():
             for name, layers in found.items():

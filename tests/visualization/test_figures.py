@@ -143,9 +143,11 @@ def test_features_stand_by_their_norm_and_keep_their_signs(rng):
     assert not any(axis.axison for axis in colour.axes)
 
 
-def test_gate_images_show_time_from_left_to_right(rng):
+@pytest.mark.parametrize("grid", [(), (4, 3)])
+def test_gate_images_show_time_from_left_to_right(rng, grid):
+    """Of maps, at the patch in the middle."""
     activations = {
-        name: rng.random((7, 9))
+        name: rng.random((7, *grid, 9))
         for name in (
             "input_gate",
             "forget_gate",
@@ -156,6 +158,17 @@ def test_gate_images_show_time_from_left_to_right(rng):
     }
     figure = visualization.gate_images(activations, units=3)
     images = [axis.images[0] for axis in figure.axes if axis.images]
-    for image, shown in zip(images, activations.values(), strict=False):
+    for image, values in zip(images, activations.values(), strict=False):
+        shown = values[:, 2, 1] if grid else values
         np.testing.assert_array_equal(image.get_array(), shown[:, [0, 4, 8]].T)
     assert len(images) >= 5
+
+
+def test_peepholes_of_channels_and_of_all_places(rng):
+    figure = visualization.peephole_histograms(
+        {"a": rng.random((3, 5)), "b": rng.random((3, 2, 4, 5))}
+    )
+    heights = [
+        sum(bar.get_height() for bar in axis.patches) for axis in figure.axes
+    ]
+    assert heights == [5] * 3 + [40] * 3

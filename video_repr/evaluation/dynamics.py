@@ -7,15 +7,21 @@ def energy(outputs):
     """How much moves at each step.
 
     Args:
-        outputs: outputs of a layer, `[clips, time, units]`.
+        outputs: outputs of a layer, `[clips, time, units]`, or maps, `[clips,
+            time, rows, columns, filters]`.
 
     Returns:
         `[time]`: the squared change since the step before, summed over units,
-        mean over clips; the first value repeats the second.
+        at every place, mean over clips; the first value repeats the second.
     """
-    change = np.diff(np.asarray(outputs, np.float64), axis=1)
-    found = np.square(change).sum(axis=-1).mean(axis=0)
+    found = np.mean([_changes(clip) for clip in outputs], axis=0)
     return np.concatenate([found[:1], found])
+
+
+def _changes(outputs):
+    # Of one clip at a time, as maps of many would fill the memory.
+    change = np.diff(np.asarray(outputs, np.float64), axis=0)
+    return np.square(change).reshape(len(change), -1).sum(axis=1)
 
 
 def energy_ratio(outputs, early=10, late=100):
@@ -24,7 +30,7 @@ def energy_ratio(outputs, early=10, late=100):
     Near 0 the dynamics have died out; from 1 on they have not decayed.
 
     Args:
-        outputs: `[clips, time, units]`, of at least `late` steps.
+        outputs: as for `energy`, of at least `late` steps.
         early: number of the early step.
         late: number of the late step.
 
@@ -44,15 +50,16 @@ def dominant_periods(outputs):
     trend.
 
     Args:
-        outputs: outputs of a layer, `[time, units]`.
+        outputs: outputs of a layer, `[time, units]`; or maps, `[time, rows,
+            columns, filters]`, in which a unit is a channel at one place.
 
     Returns:
         `[units]`, in steps; NaN for units that do not oscillate. Their spectrum
         has no peak at a period that fits three times into the time, as with a
         decay, or their standard deviation is no more than a thousandth.
     """
-    outputs = np.asarray(outputs, np.float64)
     time = len(outputs)
+    outputs = np.asarray(outputs, np.float64).reshape(time, -1)
     trends = np.polynomial.legendre.legvander(np.linspace(-1, 1, time), 3)
     moving = outputs - trends @ np.linalg.lstsq(trends, outputs, rcond=None)[0]
     # Padded, so that a period need not divide the time.

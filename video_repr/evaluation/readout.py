@@ -53,11 +53,19 @@ def readout_classes(train, test, labels, test_labels):
     return float(model.fit(train, labels).score(test, test_labels))
 
 
+# Rows and columns, at most, that maps of states are averaged over. They keep
+# where something is; a readout of all places of all channels would not fit the
+# memory.
+CELLS = 4
+
+
 def states_of(encoder, clips, batch_size=100):
     """All of an encoder's states side by side, `[clips, values]`.
 
+    Of maps these are the means over at most 4 x 4 cells.
+
     Args:
-        encoder: an `Encoder`.
+        encoder: an `Encoder` or a `ConvEncoder`.
         clips: `[clips, time, ...]`.
         batch_size: number of clips that are computed at once.
     """
@@ -66,8 +74,20 @@ def states_of(encoder, clips, batch_size=100):
         states = encoder.encode_states(clips[start : start + batch_size])
         found.append(
             np.concatenate(
-                [np.asarray(value) for state in states for value in state],
+                [_pooled(value) for state in states for value in state],
                 axis=1,
             )
         )
     return np.concatenate(found)
+
+
+def _pooled(state):
+    """A state as `[clips, values]`."""
+    state = np.asarray(state)
+    if state.ndim > 2:
+        for axis in (1, 2):
+            cells = np.array_split(
+                state, min(CELLS, state.shape[axis]), axis=axis
+            )
+            state = np.stack([c.mean(axis=axis) for c in cells], axis=axis)
+    return state.reshape(len(state), -1)

@@ -4,6 +4,7 @@ import numpy as np
 
 from video_repr import visualization
 from video_repr.evaluation import dynamics
+from video_repr.layers.patches import from_patches
 from video_repr.report.page import Table
 from video_repr.report.page import Words
 from video_repr.report.page import animation
@@ -26,11 +27,9 @@ def rollout(subject):
         [np.asarray(value, np.float32) for value in state]
         for state in subject.encoder.encode_states(clips)
     ]
+    last = np.asarray(subject.encoder.last(clips), np.float32)
     decoders = {"trained": decoder, **_random_decoders(subject)}
-    found = {
-        name: one.activations(states, _ROLLOUT)[-1]
-        for name, one in decoders.items()
-    }
+    found = {name: _run_on(one, states, last) for name, one in decoders.items()}
     blocks = [
         Words(
             f"The future decoder was trained for {subject.model.future_frames} "
@@ -75,6 +74,9 @@ def rollout(subject):
             wide=True,
         )
     )
+    middle = ""
+    if subject.config.model.patch is not None:
+        middle = ", the patch in the middle"
     for name, activations in found.items():
         blocks.append(
             figure(
@@ -84,7 +86,7 @@ def rollout(subject):
                 f"Images of the gates, cells and outputs of the decoder, "
                 f"{name}: a row a unit, a column a step.",
                 f"Gates, cell and output of the top layer while it runs on, "
-                f"{name}; first test clip.",
+                f"{name}; first test clip{middle}.",
                 wide=True,
             )
         )
@@ -102,6 +104,16 @@ def rollout(subject):
         )
     )
     return blocks
+
+
+def _run_on(decoder, states, last):
+    """Activations of the top layer; of the gates, those of the first clip."""
+    found = decoder.activations(states, _ROLLOUT, last)[-1]
+    # Copies, as maps of all clips would stay in the memory.
+    return {
+        name: values if name == "output" else values[:1].copy()
+        for name, values in found.items()
+    }
 
 
 def _random_decoders(subject):
@@ -162,58 +174,83 @@ def features(subject):
     """Weights from and to frames; for percepts the units' strongest clips."""
     if not subject.pictures:
         return _strongest(subject)
-    shape = subject.frame_shape
-    kernel = np.asarray(subject.encoder.lstms[0].cell.kernel, np.float32)
-    weights = np.split(kernel, 4, axis=1)
-    blocks = [
+    read, shape = _drawn(subject, subject.encoder.lstms[0].cell.kernel)
+    written = {
+        branch: _drawn(subject, np.transpose(decoder.readout.kernel))
+        for branch, decoder in subject.model.decoders.items()
+    }
+    of = "frame" if subject.config.model.patch is None else "patch"
+    return [
         figure(
             visualization.feature_grids(
-                dict(zip(_GATES, weights, strict=True)), shape
+                dict(zip(_GATES, np.split(read, 4, axis=1), strict=True)), shape
             ),
-            "Four grids of small pictures, the weights from the frame to the "
+            f"Four grids of small pictures, the weights from the {of} to the "
             "gates.",
             "Input features of largest norm, at most 200 of each of the four "
-            "input weight sets of the first layer.",
+            "input weight sets of the first layer"
+            + (", of a patch and its neighbours." if of == "patch" else "."),
             wide=True,
         ),
         figure(
             visualization.feature_grids(
-                {
-                    branch: np.asarray(decoder.readout.kernel, np.float32).T
-                    for branch, decoder in subject.model.decoders.items()
-                },
-                shape,
+                {branch: weights for branch, (weights, _) in written.items()},
+                next(iter(written.values()))[1],
             ),
             "Grids of small pictures, the weights from the decoders' units to "
-            "the frame.",
-            "Output features of largest norm of the decoders.",
+            f"the {of}.",
+            f"Output features of largest norm of the decoders, of a {of}.",
             wide=True,
         ),
+        *_peepholes(subject),
     ]
-    return [*blocks, _peepholes(subject)]
+
+
+def _drawn(subject, weights):
+    """Weights as pictures.
+
+    Args:
+        subject: a `Subject`.
+        weights: `[values of a frame, units]`; of a convolutional model `[values
+            of a patch, units]`, or such of each place of a kernel, `[rows,
+            columns, values of a patch, units]`.
+
+    Returns:
+        `[values of a picture, units]`, and the shape of a picture.
+    """
+    weights, shape = np.asarray(weights, np.float32), subject.frame_shape
+    patch = subject.config.model.patch
+    if patch is None:
+        return weights, shape
+    if weights.ndim == 2:
+        weights = weights[None, None]
+    pictures = np.asarray(from_patches(np.moveaxis(weights, -1, 0), patch))
+    _, height, width, _ = pictures.shape
+    return pictures.reshape(len(pictures), -1).T, (height, width, *shape[2:])
 
 
 def _peepholes(subject):
     stacks = {"encoder": subject.encoder, **subject.model.decoders}
-    return figure(
-        visualization.peephole_histograms(
-            {
-                f"{name}, layer {layer}": np.asarray(
-                    lstm.cell.peephole, np.float32
-                )
-                for name, stack in stacks.items()
-                for layer, lstm in enumerate(stack.lstms, start=1)
-            }
-        ),
-        "Histograms of the peephole weights of the three gates.",
-        "Peephole weights, from the cell to the gates.",
-    )
+    found = {
+        f"{name}, layer {layer}": np.asarray(lstm.cell.peephole, np.float32)
+        for name, stack in stacks.items()
+        for layer, lstm in enumerate(stack.lstms, start=1)
+        if lstm.cell.peephole is not None
+    }
+    if not found:
+        return []
+    return [
+        figure(
+            visualization.peephole_histograms(found),
+            "Histograms of the peephole weights of the three gates.",
+            "Peephole weights, from the cell to the gates.",
+        )
+    ]
 
 
 def _strongest(subject):
     n = subject.model.input_frames
-    states = subject.encoder.encode_states(subject.clips[:, :n])
-    top = np.asarray(states[-1][0], np.float32)
+    top = np.asarray(subject.encoder(subject.clips[:, :n]), np.float32)
     names = subject.data.test_names(len(top))
     units = np.argsort(-top.std(axis=0))[:12]
     return [
@@ -235,5 +272,5 @@ def _strongest(subject):
             f"The clips, of {len(top)}, at whose end the twelve most variable "
             "units are highest and lowest.",
         ),
-        _peepholes(subject),
+        *_peepholes(subject),
     ]

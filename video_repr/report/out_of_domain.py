@@ -40,9 +40,7 @@ def out_of_domain(subject):
         if count != digits:
             cases[_digits(count)] = {"digits": count}
     for name, factor in (("half the speed", 0.5), ("twice the speed", 2.0)):
-        # A number, or a pair of bounds for random speeds.
-        speed = factor * np.asarray(config.data.speed)
-        cases[name] = {"speed": tuple(speed) if speed.ndim else float(speed)}
+        cases[name] = {"speed": _times(factor, config.data.speed)}
     height, width = data.digits.test.shape[1:]
     cases["squares and rings instead of digits"] = {
         "glyphs": _shapes(height, width)
@@ -51,7 +49,6 @@ def out_of_domain(subject):
         subject.model, data.mean_frame(), only=(subject.metric,)
     )
     rows, strips = [], []
-    n = subject.model.input_frames
     for name, options in cases.items():
         clips = sequences(**options)
         scores = evaluate(clips)
@@ -68,28 +65,18 @@ def out_of_domain(subject):
                 ),
             )
         )
-        guess = subject.model.predict(clips[:1], verbose=0)["future"]
-        strips.append(
-            figure(
-                visualization.strips(
-                    {
-                        "input": clips[0, :n],
-                        "truth": clips[0, n:],
-                        "prediction": guess[0],
-                    }
-                ),
-                f"A sequence, {name}, and its predicted future.",
-                f"{name[0].upper()}{name[1:]}.",
-                wide=True,
-            )
-        )
+        strips.append(_strip(subject.model, clips[:1], name))
     words = IN_WORDS[subject.metric]
-    larger = sequences(size=config.data.frame_size + 16)[:1]
+    side = config.data.frame_size
+    # As many pixels a frame as in training.
+    slower = (side - width) / (2 * side - width)
+    larger = sequences(size=2 * side, speed=_times(slower, config.data.speed))[
+        :1
+    ]
     try:
-        subject.model.predict(larger, verbose=0)
-        told = "were read, which they should not have been."
+        strips.append(_strip(subject.model, larger, "frames of twice the size"))
     except InputError as error:
-        told = f"are refused: {error}."
+        strips.append(Words(f"Larger frames are refused: {error}."))
     return [
         Table(
             (
@@ -103,9 +90,32 @@ def out_of_domain(subject):
             "kinds are harder than others: compare with the baselines in the "
             "same row.",
         ),
-        Words(f"Larger frames {told}"),
         *strips,
     ]
+
+
+def _times(factor, speed):
+    """A speed, a number or a pair of bounds, times a factor."""
+    speed = factor * np.asarray(speed)
+    return tuple(speed) if speed.ndim else float(speed)
+
+
+def _strip(model, clips, name):
+    """A figure of the first of some clips and its predicted future."""
+    n = model.input_frames
+    guess = model.predict(clips[:1], verbose=0)["future"]
+    return figure(
+        visualization.strips(
+            {
+                "input": clips[0, :n],
+                "truth": clips[0, n:],
+                "prediction": guess[0],
+            }
+        ),
+        f"A sequence, {name}, and its predicted future.",
+        f"{name[0].upper()}{name[1:]}.",
+        wide=True,
+    )
 
 
 def _digits(count):

@@ -77,6 +77,10 @@ def _of_digits(subject):
         )
         for name, of in states.items()
     ]
+    cells = ""
+    if subject.config.model.patch is not None:
+        side = readouts.CELLS
+        cells = f", its maps averaged over {side} x {side} cells"
     velocity = test["velocity"]
     maps = visualization.map_states(states["this encoder"][1])
     blocks = [
@@ -84,7 +88,7 @@ def _of_digits(subject):
             ("", *columns),
             tuple(rows),
             f"A linear readout of the state after {subject.model.input_frames} "
-            "frames of one digit, at its end: fitted on "
+            f"frames of one digit, at its end{cells}: fitted on "
             f"{_READ_TRAIN:,} sequences of training digits, measured on "
             f"{_READ_TEST} of test digits.",
         )

@@ -19,7 +19,8 @@ def gate_images(activations, units=200, title=None):
 
     Args:
         activations: activations for one sequence: arrays `[time, units]`, with
-            the names of `PeepholeLSTM.activations`.
+            the names of `PeepholeLSTM.activations`; of maps, `[time, rows,
+            columns, filters]`, those of the patch in the middle are shown.
         units: number of units to show, evenly spaced.
         title: a line above the images.
 
@@ -28,7 +29,8 @@ def gate_images(activations, units=200, title=None):
     """
     with extra("report"):
         from matplotlib.figure import Figure
-    time, available = activations["cell"].shape
+    shown_of = {key: _units(activations[key]) for key in _PANELS}
+    time, available = shown_of["cell"].shape
     shown = np.linspace(0, available - 1, min(units, available)).astype(int)
     figure = Figure(figsize=(11, 4.2), dpi=130, layout="constrained")
     for axis, (key, (name, bounds, colors)) in zip(
@@ -36,7 +38,7 @@ def gate_images(activations, units=200, title=None):
         _PANELS.items(),
         strict=True,
     ):
-        image = activations[key][:, shown].T
+        image = shown_of[key][:, shown].T
         # A few units have values far from the others.
         bound = np.percentile(np.abs(image), 98) or 1.0
         low, high = bounds or (-bound, bound)
@@ -59,6 +61,13 @@ def gate_images(activations, units=200, title=None):
     if title:
         figure.suptitle(title, fontsize=9)
     return figure
+
+
+def _units(values):
+    if values.ndim == 2:
+        return values
+    _, rows, columns, _ = values.shape
+    return values[:, rows // 2, columns // 2]
 
 
 def as_array(figure):

@@ -109,7 +109,8 @@ def peephole_histograms(peepholes):
     """A figure of the peephole weights of layers.
 
     Args:
-        peepholes: dict from a layer's name to `[3, units]`.
+        peepholes: dict from a layer's name to `[3, units]`, or `[3, rows,
+            columns, filters]`.
 
     Returns:
         A `matplotlib.figure.Figure`, a row a layer.
@@ -123,7 +124,7 @@ def peephole_histograms(peepholes):
     names = "input gate", "forget gate", "output gate"
     for row, (layer, weights) in zip(axes, peepholes.items(), strict=True):
         for axis, name, values in zip(row, names, weights, strict=True):
-            axis.hist(values, bins=30, color="#4a6fa5")
+            axis.hist(np.ravel(values), bins=30, color="#4a6fa5")
             axis.axvline(0, color="black", lw=0.6)
             axis.tick_params(labelsize=7)
             axis.set_title(f"{layer}: {name}", fontsize=8)
