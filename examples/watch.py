@@ -44,20 +44,19 @@ def frames_of(source, shape):
 
 def states_of(encoder, frames, length):
     """Yields the encoder's last h after every `length` frames."""
-    step = encoder.signatures["step"]
-    specs = step.structured_input_signature[1]
-    zeros = {
-        name: tf.zeros((1, spec.shape[1]))
-        for name, spec in specs.items()
-        if name != "frame"
-    }
-    top = f"h_{len(zeros) // 2}"
-    states = zeros
+    begin, step = encoder.signatures["states"], encoder.signatures["step"]
+    states = {}
     for number, frame in enumerate(frames, start=1):
-        states = step(frame=tf.constant(frame), **states)
+        # The first frame begins from zeros, of whatever shape the states are.
+        states = (
+            step(frame=tf.constant(frame), **states)
+            if states
+            else begin(clips=tf.constant(frame[:, None]))
+        )
         if number % length == 0:
-            yield states[top].numpy()[0]
-            states = zeros
+            # Maps as a vector too.
+            yield states[f"h_{len(states) // 2}"].numpy().ravel()
+            states = {}
 
 
 def main():

@@ -89,7 +89,7 @@ class Arguments:
         from pipelines.transforms import vectors
         from video_repr.data import ClipDataset
 
-        frame_shape = vectors.frame_shape_of(self.encoder)
+        frame, frame_shape = vectors.frames_of(self.encoder)
         dataset = self.dataset
         if dataset is None:
             dataset = os.path.join(self.output, "clips", "1")
@@ -100,13 +100,7 @@ class Arguments:
                     raise
                 self._cut(frame_shape, dataset, engine, overwrite=True)
         dataset = ClipDataset(dataset)
-        shape = dataset.features.frame_shape
-        if frame_shape not in (shape, (int(np.prod(shape)),)):
-            raise InputError(
-                f"Expected a dataset of frames of {frame_shape}, as "
-                f"{self.encoder} reads them. Received: {shape} in "
-                f"{dataset.path}"
-            )
+        frame_shape = self._shape(frame, frame_shape, dataset)
         sums = {
             # Not known for an encoder in a bucket.
             "encoder": fingerprint(checksums(self.encoder))
@@ -135,6 +129,22 @@ class Arguments:
             )
         write_whole(os.path.join(self.output, "COMPLETED"), b"\n")
         print(f"{self.output} written.")
+
+    def _shape(self, frame, frame_shape, dataset):
+        """The shape in which the encoder reads the frames of a dataset."""
+        from video_repr.inputs import Pictures
+
+        shape = dataset.features.frame_shape
+        if len(shape) > 1 and isinstance(frame, Pictures):
+            frame.check(shape, f"in {dataset.path} for {self.encoder}")
+            return (*shape[:2], *frame_shape[2:])
+        if frame_shape not in (shape, (int(np.prod(shape)),)):
+            raise InputError(
+                f"Expected a dataset of frames of {frame_shape}, as "
+                f"{self.encoder} reads them. Received: {shape} in "
+                f"{dataset.path}"
+            )
+        return frame_shape
 
     def _cut(self, frame_shape, path, engine, overwrite):
         """Makes a dataset of clips of the encoder's size from the films."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from films import write_film
 
+from video_repr import ConvEncoder
 from video_repr import Encoder
 from video_repr.export.saved_model import export_encoder
 
@@ -33,8 +34,12 @@ def watch(forks, tmp_path):
     return run
 
 
-def test_watch(tmp_path, rng, watch):
-    encoder = Encoder((16,))
+@pytest.mark.parametrize(
+    "kind",
+    [ConvEncoder, pytest.param(Encoder, marks=pytest.mark.hard)],
+)
+def test_watch(kind, tmp_path, rng, watch):
+    encoder = kind((8,), **({"patch": 4} if kind is ConvEncoder else {}))
     encoder.build((None, None, 16, 16))
     path = tmp_path / "encoder"
     export_encoder(encoder, path, (16, 16), input_frames=6, pixels=True)

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from video_repr import ConvDecoder
+from video_repr import ConvEncoder
 from video_repr import Decoder
 from video_repr import Encoder
 from video_repr.export.saved_model import export_encoder
@@ -20,14 +22,26 @@ pytestmark = pytest.mark.slow
 FRAMES = 4
 
 
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    """An export, and clips with what the encoder makes of them."""
+# tests/models/test_conv_models.py calls an export of it, too.
+@pytest.fixture(
+    scope="module",
+    params=[Encoder, pytest.param(ConvEncoder, marks=pytest.mark.hard)],
+)
+def exported(request, tmp_path_factory):
+    """An export, and clips with what the encoder makes of them.
+
+    Some of the clips are in another shape that it reads.
+    """
     keras.utils.set_random_seed(0)
-    encoder = Encoder((5, 6))
+    if request.param is Encoder:
+        encoder, future = Encoder((5, 6)), Decoder((5, 6), 16)
+        other, sizes = (6, FRAMES, 16), (4, 4)
+    else:
+        encoder = ConvEncoder((5, 6), 3, 2)
+        future = ConvDecoder((5, 6), 1, 3, 2)
+        other, sizes = (2, FRAMES, 8, 6), (-1, -1)
     encoder.build((None, None, 4, 4))
-    future = Decoder((5, 6), 16)
-    future.build()
+    future(encoder.encode_states(np.zeros((1, 1, 4, 4))), steps=1)
     folder = tmp_path_factory.mktemp("export")
     directory = folder / "encoder"
     export_encoder(
@@ -39,14 +53,24 @@ def exported(tmp_path_factory):
         pixels=True,
     )
     clips = np.random.default_rng(0).random((6, FRAMES, 4, 4), np.float32)
+    other = clips.reshape(other)
     sequence = encoder.encode_sequence(clips)
     states = encoder.encode_states(clips)
+    top_after = [
+        encoder.encode_states(clips[:, : t + 1])[-1][0] for t in range(FRAMES)
+    ]
     frames = future.to_frames(future(states, steps=9))
     (h_1, c_1), (h_2, c_2) = states
     np.savez(
         folder / "a.npz",
         clips=clips,
+        other=other,
+        sizes=sizes,
+        name=type(encoder).__name__,
+        module=type(encoder).__module__,
         sequence=sequence,
+        sequence_of_other=encoder.encode_sequence(other),
+        top_after=top_after,
         **{"h_1": h_1, "c_1": c_1, "h_2": h_2, "c_2": c_2},
         frames=np.reshape(frames, (6, 9, 4, 4)),
     )
@@ -100,7 +124,7 @@ def test_tensorflow(stranger):
         "m = tf.saved_model.load(path)\n"
         "x, s, want = clips, m.signatures, a['sequence']\n"
         "close(m(x), want[:, -1])\n"
-        "close(m(x.reshape(6, 4, 16)), want[:, -1])\n"
+        "close(m(a['other']), a['sequence_of_other'][:, -1])\n"
         "close(s['serving_default'](clips=x)['features'], want[:, -1])\n"
         "close(s['encode'](clips=x)['features'], want[:, -1])\n"
         "close(s['sequence'](clips=x)['features'], want)\n"
@@ -136,11 +160,11 @@ def test_frame_by_frame(stranger):
         "m = tf.saved_model.load(path)\n"
         "step = m.signatures['step']\n"
         "specs = step.structured_input_signature[1]\n"
-        "states = {name: tf.zeros((6, spec.shape[1]))\n"
-        "          for name, spec in specs.items() if name != 'frame'}\n"
+        "states = {name: tf.zeros(a[name].shape)\n"
+        "          for name in specs if name != 'frame'}\n"
         "for t in range(clips.shape[1]):\n"
         "    states = step(frame=clips[:, t], **states)\n"
-        "    close(states['h_2'], a['sequence'][:, t])\n"
+        "    close(states['h_2'], a['top_after'][t])\n"
         "for name in states: close(states[name], a[name])\n"
     )
     assert failure is None, failure
@@ -187,7 +211,7 @@ def test_keras_layer(user, jit):
         "jit = sys.argv[3] == 'True'\n"
         "layer = SavedModelEncoder(path)\n"
         "close(layer(clips), a['sequence'][:, -1])\n"
-        "close(layer(clips.reshape(6, 4, 16)), a['sequence'][:, -1])\n"
+        "close(layer(a['other']), a['sequence_of_other'][:, -1])\n"
         "inputs = keras.Input(clips.shape[1:])\n"
         "outputs = keras.layers.Dense(2)(layer(inputs))\n"
         "model = keras.Model(inputs, outputs)\n"
@@ -209,7 +233,7 @@ def test_keras_layer(user, jit):
 
 
 @pytest.mark.oldest
-def test_keras_file(user, stranger):
+def test_keras_file(exported, user, stranger):
     failure = user(
         "import keras, video_repr\n"
         "encoder = keras.models.load_model(path + '/encoder.keras')\n"
@@ -220,9 +244,10 @@ def test_keras_file(user, stranger):
         "import keras\nkeras.models.load_model(path + '/encoder.keras')\n"
     )
     last = failure.splitlines()[-1]
-    assert "Could not locate class 'Encoder'" in last
+    about = np.load(exported[1])
+    assert f"Could not locate class '{about['name']}'" in last
     assert "make sure they are all imported" in last
-    assert "video_repr.models.encoder" in last
+    assert str(about["module"]) in last
 
 
 @pytest.mark.oldest
@@ -235,7 +260,8 @@ def test_both_are_finetuned_alike(user):
         "    model = ActionClassifier(encoder, 3)\n"
         "    model.build(clips.shape)\n"
         "    kernel = model.trainable_variables[-2]\n"
-        "    kernel.assign(np.sin(np.arange(18)).reshape(kernel.shape))\n"
+        "    values = np.sin(np.arange(np.prod(kernel.shape)))\n"
+        "    kernel.assign(values.reshape(kernel.shape))\n"
         "    model.compile(keras.optimizers.Adam(0.01), jit_compile=False)\n"
         "    model.fit(clips, np.arange(6) % 3, epochs=5, shuffle=False,\n"
         "              verbose=0)\n"
@@ -298,7 +324,7 @@ def test_json_of_tensorflow_serving(exported, stranger, tmp_path):
         "[(output, found)] = signature.outputs.items()\n"
         "assert (name, output) == ('clips', 'features')\n"
         "sizes = [d.size for d in given.tensor_shape.dim]\n"
-        "assert sizes == [-1, -1, 4, 4]\n"
+        "assert sizes == [-1, -1, *a['sizes']]\n"
         "assert found.tensor_shape.dim[0].size == -1\n"
         "rows = json.load(open(sys.argv[3]))['instances']\n"
         "x = tf.constant(rows, tf.as_dtype(given.dtype))\n"
@@ -353,9 +379,10 @@ def test_values_that_it_refuses(saved, exported, damage, message, call):
 def test_steps_and_states_that_it_refuses(saved, exported):
     step = saved.signatures["step"]
     clips = np.load(exported[1])["clips"]
+    zeros = np.load(exported[1])
     states = {
-        name: np.zeros((len(clips), spec.shape[1]), np.float32)
-        for name, spec in step.structured_input_signature[1].items()
+        name: np.zeros_like(zeros[name])
+        for name in step.structured_input_signature[1]
         if name != "frame"
     }
     nan = {**states, "c_1": states["c_1"] + np.float32("nan")}

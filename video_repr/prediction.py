@@ -16,7 +16,8 @@ def predict_clip(run, source, output, steps=None):
     """Reads a clip, predicts its future with a run's model, and writes it.
 
     The model reads the last `input_frames` frames of the clip. Films and GIFs
-    are read as grey frames, scaled and cropped to the model's frame size.
+    are read as grey frames, scaled and cropped to the frame size of the run's
+    data. A convolutional model reads arrays of any size that its patch divides.
 
     Args:
         run: a `runs.Run`.
@@ -61,10 +62,17 @@ def predict_clip(run, source, output, steps=None):
     clip = read_clip(source, size=size, last=config.model.input_frames)
     if clip.ndim == 4 and clip.shape[-1] == 1:
         clip = clip[..., 0]
-    if clip.ndim != 3 or clip.shape[1:] != (size, size):
+    patch = config.model.patch
+    if patch is None:
+        sides = f"[time, {size}, {size}]"
+        fits = clip.shape[1:] == (size, size)
+    else:
+        sides = f"[time, height, width] that patches of {patch} px divide"
+        fits = not np.any(np.mod(clip.shape[1:], patch))
+    if clip.ndim != 3 or not fits:
         raise InputError(
-            f"Expected a clip of shape [time, {size}, {size}], or a .gif or "
-            f"film, which is scaled. Received: shape {clip.shape} in {source}"
+            f"Expected a clip of shape {sides}, or a .gif or film, which is "
+            f"scaled. Received: shape {clip.shape} in {source}"
         )
     check_clips(clip[None], min_frames=config.model.input_frames)
     clip = clip[-config.model.input_frames :]

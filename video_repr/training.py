@@ -22,6 +22,7 @@ from video_repr.errors import need
 from video_repr.evaluation import evaluate_run
 from video_repr.files import remove_partials
 from video_repr.files import write_json
+from video_repr.inputs import Pictures
 from video_repr.machine import made
 from video_repr.models import ConvDecoder
 from video_repr.models import ConvEncoder
@@ -42,6 +43,9 @@ def build_model(config, frames=None):
     Returns:
         A built `VideoSeq2Seq`. Its weights are a function of
         `config.training.seed`.
+
+    Raises:
+        InputError: if `config.model.patch` does not fit the frames.
     """
     model, training = config.model, config.training
     keras.utils.set_random_seed(training.seed)
@@ -59,6 +63,9 @@ def build_model(config, frames=None):
             Decoder, model.units, math.prod(frames.shape)
         )
     else:
+        Pictures.of(frames.shape, model.patch).check(
+            frames.shape, f"for model.patch {model.patch}"
+        )
         options |= {"kernel_size": model.kernel_size, "patch": model.patch}
         encoder = functools.partial(ConvEncoder, model.units)
         channels = frames.shape[2] if len(frames.shape) == 3 else 1

@@ -22,6 +22,9 @@ from video_repr.export.card import Terms
 from video_repr.metrics import metric_names
 from video_repr.ranges import check_ranges
 
+# Settings of the trainer that decide the shapes of weights.
+_SHAPES = "model.units", "model.patch", "model.kernel_size"
+
 
 @dataclasses.dataclass(frozen=True)
 class ExampleGenConfig:
@@ -176,10 +179,11 @@ class PipelineConfig:
                 self._check_frames(
                     with_choice(self.trainer, choice.name, value)
                 )
-            if choice.name == "model.units" and self.trainer.warm_start:
+            if choice.name in _SHAPES and self.trainer.warm_start:
                 raise InputError(
-                    "Expected no model.units to tune with a warm_start, whose "
-                    f"weights have theirs. Received: {list(choice.values)}"
+                    f"Expected no {choice.name} to tune with a warm_start, "
+                    "whose weights have theirs. Received: "
+                    f"{list(choice.values)}"
                 )
         if self.fine_tuner.enabled and not (
             self.example_gen.labels
@@ -207,6 +211,19 @@ class PipelineConfig:
             raise InputError(
                 f"Expected clips of at least {needed} frames, as the model "
                 f"reads and predicts. Received: clip_frames {frames}"
+            )
+        patch = trainer.model.patch
+        if patch is None:
+            return
+        if self.example_gen.kind == "percepts":
+            raise InputError(
+                "Expected example_gen.kind 'patches', pictures, for "
+                f"trainer.model.patch {patch}. Received: 'percepts'"
+            )
+        if self.example_gen.patches.size % patch:
+            raise InputError(
+                "Expected a trainer.model.patch that divides the frames of "
+                f"{self.example_gen.patches.size} px. Received: {patch}"
             )
 
 

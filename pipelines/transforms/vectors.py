@@ -17,6 +17,7 @@ from apache_beam.ml.inference.base import RunInference
 from pipelines.storage import write_whole
 from pipelines.transforms.parts import frame_record
 from pipelines.transforms.parts import hash_of
+from video_repr import inputs
 from video_repr.data import ClipDataset
 from video_repr.data.features import EXAMPLE_ID
 from video_repr.errors import InputError
@@ -98,8 +99,15 @@ def _load(path):
         ) from error
 
 
-def frame_shape_of(path):
-    """Shape of the frames that an exported encoder reads.
+def frames_of(path):
+    """The frames that an exported encoder reads.
+
+    Args:
+        path: path of the SavedModel, in a bucket too.
+
+    Returns:
+        What a frame is, see `inputs.frame_of`, and the shape of those that the
+        encoder was trained on.
 
     Raises:
         InputError: if it is not such an encoder.
@@ -107,7 +115,8 @@ def frame_shape_of(path):
     try:
         # Beside the SavedModel, in a bucket too.
         with tf.io.gfile.GFile(f"{path}/config.json") as file:
-            return tuple(json.load(file)["encoder"]["frame_shape"])
+            about = json.load(file)["encoder"]
+            return inputs.frame_of(about), tuple(about["frame_shape"])
     except (tf.errors.OpError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             "Expected an encoder as `video-repr export` writes it, with a "

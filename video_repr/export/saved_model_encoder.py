@@ -60,12 +60,7 @@ class SavedModelEncoder(ReturnsFeatures, keras.layers.Layer):
         self.units = tuple(about["units"])
         self.frame_shape = tuple(about["frame_shape"])
         self.feature_size = about.get("feature_size", self.units[-1])
-        pictures = about.get("pictures")
-        self.frame = (
-            inputs.FlatFrames.of(self.frame_shape)
-            if pictures is None
-            else inputs.Pictures(**pictures)
-        )
+        self.frame = inputs.frame_of(about)
         self.pixels = about["pixels"]
         trainable = {id(v) for v in self._saved.trainable_variables}
         for variable in self._saved.variables:

@@ -17,6 +17,7 @@ from video_repr.inputs.clips import check_clips
 from video_repr.inputs.device_batches import DeviceBatches
 from video_repr.inputs.frames import FlatFrames
 from video_repr.inputs.frames import Pictures
+from video_repr.inputs.frames import frame_of
 from video_repr.inputs.labels import Labels
 from video_repr.inputs.labels import Weights
 from video_repr.inputs.labels import check_class_weight
@@ -45,5 +46,6 @@ __all__ = [
     "check_dtype",
     "checked",
     "checking",
+    "frame_of",
     "scale",
 ]

@@ -175,3 +175,18 @@ class Pictures:
     def shapes(self, shape):
         """The shapes of a frame that an export reads."""
         return [(*(self.size or (None, None)), *shape[2:])]
+
+
+def frame_of(about):
+    """What a frame is to an exported encoder.
+
+    Args:
+        about: the entry "encoder" of its config.json.
+
+    Returns:
+        `FlatFrames` or `Pictures`.
+    """
+    pictures = about.get("pictures")
+    if pictures is None:
+        return FlatFrames.of(about["frame_shape"])
+    return Pictures(**pictures)
