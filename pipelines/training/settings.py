@@ -158,13 +158,15 @@ class EvaluatorConfig:
 
     Attributes:
         clips: number of test clips for the evaluation, at most.
-        thresholds: thresholds, all of which the model must meet.
+        thresholds: thresholds, all of which the model must meet; by default
+            the squared error of the future is at most that of the last frame
+            repeated, of the mean frame and of the last blessed encoder.
     """
 
     clips: int = 1000
-    thresholds: tuple[Threshold, ...] = (
-        Threshold("mse_sum_per_frame", at_most=1.0, of="mean_frame"),
-        Threshold("mse_sum_per_frame", at_most=1.0, of="last_blessed"),
+    thresholds: tuple[Threshold, ...] = tuple(
+        Threshold("mse_sum_per_frame", at_most=1.0, of=of)
+        for of in ("last_frame", "mean_frame", "last_blessed")
     )
 
     def __post_init__(self):

@@ -518,6 +518,32 @@ def test_a_model_without_a_threshold(home):
     write(home)
 
 
+def test_a_patch_that_does_not_fit_the_frames(home):
+    path = write(home, ("units = [6]", "units = [6]\npatch = 5"))
+    with pytest.raises(InputError, match=r"model\.patch .* 16 px\. .*: 5"):
+        load(path)
+    path = write(
+        home,
+        ("units = [6]", "units = [6]\npatch = 4"),
+        ("labels = true", 'labels = true\nkind = "percepts"'),
+    )
+    with pytest.raises(
+        InputError, match=r"pictures, for trainer\.model\.patch"
+    ):
+        load(path)
+    write(home, ("units = [6]", "units = [6]\npatch = 4"))
+    config = load(path)
+    assert config.trainer.model.patch == 4
+    # By default it has to beat the last frame, too.
+    thresholds = type(config.evaluator)().thresholds
+    assert [t.of for t in thresholds] == [
+        "last_frame",
+        "mean_frame",
+        "last_blessed",
+    ]
+    write(home)
+
+
 def test_a_broken_version_is_found_before_anything_runs(first, tmp_path):
     version = shutil.copytree(
         "saved_models/tiny/1", tmp_path / "saved" / "tiny" / "1"
