@@ -83,6 +83,15 @@ def test_features_are_means_and_maxima_of_cells(cells):
     np.testing.assert_allclose(made(clips), features, atol=1e-6)
 
 
+def test_under_xla_features_of_wrong_values_are_nan():
+    """Its maximum alone would be the lowest number."""
+    h = np.zeros((2, 2, 3, 5), np.float32)
+    h[0, 1, 2] = np.nan
+    found = tf.function(encoder().read_out, jit_compile=True)(h)
+    assert np.isnan(found[0]).all()
+    assert not np.isnan(found[1]).any()
+
+
 def test_uint8_and_one_channel_are_the_same_pictures():
     made = encoder()
     pixels = (make_clips() * 255).astype(np.uint8)

@@ -147,10 +147,10 @@ class ConvEncoder(StackedEncoder):
         cells = []
         for row in _cells(h, -3, rows):
             for cell in _cells(row, -2, columns):
-                cells += [
-                    tf.reduce_mean(cell, axis=[-3, -2]),
-                    tf.reduce_max(cell, axis=[-3, -2]),
-                ]
+                mean = tf.reduce_mean(cell, axis=[-3, -2])
+                highest = tf.reduce_max(cell, axis=[-3, -2])
+                # XLA's maximum leaves out NaN, which says that clips are wrong.
+                cells += [mean, tf.where(tf.math.is_nan(mean), mean, highest)]
         return tf.concat(cells, axis=-1)
 
     def get_config(self):
