@@ -63,13 +63,11 @@ def build_model(config, frames=None):
             Decoder, model.units, math.prod(frames.shape)
         )
     else:
-        Pictures.of(frames.shape, model.patch).check(
-            frames.shape, f"for model.patch {model.patch}"
-        )
+        pictures = Pictures.of(frames.shape, model.patch)
+        pictures.check(frames.shape, f"for model.patch {model.patch}")
         options |= {"kernel_size": model.kernel_size, "patch": model.patch}
         encoder = functools.partial(ConvEncoder, model.units)
-        channels = frames.shape[2] if len(frames.shape) == 3 else 1
-        decoder = functools.partial(ConvDecoder, model.units, channels)
+        decoder = functools.partial(ConvDecoder, model.units, pictures.channels)
     seq2seq = VideoSeq2Seq(
         encoder(
             offset=frames.offset,

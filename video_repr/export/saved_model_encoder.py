@@ -111,11 +111,6 @@ class SavedModelEncoder(ReturnsFeatures, keras.layers.Layer):
         sequence, states = self._saved.read(clips, training=training)
         return self.given(sequence[:, -1], sequence, states, give)
 
-    def state_shapes(self, frame_shape):
-        """Shapes of the h and c of each layer, without the batch."""
-        grid = self.frame.grid(frame_shape)
-        return [(*grid, size) for size in self.units]
-
     def _check(self, shape):
         """Refuses clips of another shape than the export's."""
         if shape.rank is not None and shape.rank > 1 and shape[1] == 0:

@@ -105,9 +105,9 @@ class Pictures:
         return self.channels
 
     @classmethod
-    def of(cls, shape, patch):
+    def of(cls, shape, patch, size=None):
         """Those of a frame's shape."""
-        return cls(shape[2] if len(shape) == 3 else 1, patch)
+        return cls(shape[2] if len(shape) == 3 else 1, patch, size)
 
     def check(self, shape, of=""):
         """Refuses what is no such picture.

@@ -10,6 +10,10 @@ class ReturnsFeatures(ComputesOutputShape):
     sequence, the states or both; None stands for the choice made in the
     constructor. All three go through the call, and so work in functional models
     too.
+
+    An encoder has `feature_size`, the number of values in a feature vector;
+    `units`, the size of each layer; and `frame`, what a frame is to it, see
+    `inputs`.
     """
 
     def __init__(self, *args, return_sequences, return_state, **kwargs):
@@ -93,6 +97,11 @@ class ReturnsFeatures(ComputesOutputShape):
             }[give]
         output = sequence if self.return_sequences else features
         return (output, *states) if self.return_state else output
+
+    def state_shapes(self, frame_shape):
+        """Shapes of the h and c of each layer, without the batch."""
+        grid = self.frame.grid(frame_shape)
+        return [(*grid, size) for size in self.units]
 
     def compute_output_shape(self, clips_shape=None, input_shape=None):
         # A loaded encoder is asked by the name that it was built with.

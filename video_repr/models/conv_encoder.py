@@ -132,8 +132,7 @@ class ConvEncoder(StackedEncoder):
 
     def frame_of(self, frame_shape):
         size = tuple(frame_shape[:2]) if self.peepholes == "full" else None
-        channels = frame_shape[2] if len(frame_shape) == 3 else 1
-        return inputs.Pictures(channels, self.patch, size)
+        return inputs.Pictures.of(frame_shape, self.patch, size)
 
     def sequence_shape(self, frame_shape):
         values = self.patch**2 * self.frame.channels

@@ -162,11 +162,6 @@ class StackedEncoder(
             self.read_out(states[-1][0]), self.read_out(sequence), states, give
         )
 
-    def state_shapes(self, frame_shape):
-        """Shapes of the h and c of each layer, without the batch."""
-        grid = self.frame.grid(frame_shape)
-        return [(*grid, size) for size in self.units]
-
     def frames(self, clips, dtype=None, pixels=None):
         """Clips as the model computes with them, checked.
 
