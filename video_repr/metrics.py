@@ -11,16 +11,6 @@ import numpy as np
 # probabilities are kept this far from 0 and 1, as in Keras.
 EPSILON = 1e-7
 
-# Names of the metrics in tables, with their unit.
-IN_WORDS = {
-    "bce_sum_per_frame": "cross entropy, nats a frame",
-    "half_sse_per_frame": "half the squared error, sum of a frame",
-    "mse_sum_per_frame": "squared error, sum of a frame",
-    "mae_sum_per_frame": "absolute error, sum of a frame",
-    "ssim": "SSIM",
-    "psnr": "PSNR, dB",
-}
-
 
 def bce_sum_per_frame(truth, prediction, *, logits=False):
     """Cross entropy in nats, summed over a frame.

@@ -56,7 +56,10 @@ def main(arguments=None):
             prog="video-repr",
             description="Unsupervised learning of video representations.",
             args=arguments,
-            config=(tyro.conf.OmitSubcommandPrefixes,),
+            config=(
+                tyro.conf.OmitSubcommandPrefixes,
+                tyro.conf.HelptextFromCommentsOff,
+            ),
         )
         command()
     except InputError as error:

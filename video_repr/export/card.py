@@ -4,7 +4,7 @@ import dataclasses
 import json
 import textwrap
 
-from video_repr.metrics import IN_WORDS
+from video_repr.metric_names import IN_WORDS
 
 
 @dataclasses.dataclass(frozen=True)

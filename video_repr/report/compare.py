@@ -7,7 +7,7 @@ import numpy as np
 from video_repr import visualization
 from video_repr.errors import InputError
 from video_repr.errors import need
-from video_repr.metrics import IN_WORDS
+from video_repr.metric_names import IN_WORDS
 from video_repr.report.page import Table
 from video_repr.report.page import Words
 from video_repr.report.page import check_page

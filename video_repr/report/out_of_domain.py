@@ -6,7 +6,7 @@ from video_repr import visualization
 from video_repr.data import MovingMNIST
 from video_repr.errors import InputError
 from video_repr.evaluation.prediction import Evaluator
-from video_repr.metrics import IN_WORDS
+from video_repr.metric_names import IN_WORDS
 from video_repr.report.page import Table
 from video_repr.report.page import Words
 from video_repr.report.page import figure

@@ -3,7 +3,7 @@
 import numpy as np
 
 from video_repr.errors import extra
-from video_repr.metrics import IN_WORDS
+from video_repr.metric_names import IN_WORDS
 
 
 def error_curves(curves, metric, title=None):
