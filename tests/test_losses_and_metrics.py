@@ -83,6 +83,7 @@ def test_ssim_and_psnr_are_scikit_images(rng, channels):
     shape = (2, 3, 24, 32) + ((channels,) if channels else ())
     truth, prediction = smooth(rng, *shape)
     ssim = metrics.ssim(truth, prediction)
+    of_openstl = metrics.ssim_openstl(truth, prediction)
     psnr = metrics.psnr(truth, prediction)
     assert ssim.shape == psnr.shape == (2, 3)
     for i in np.ndindex(2, 3):
@@ -96,6 +97,14 @@ def test_ssim_and_psnr_are_scikit_images(rng, channels):
             channel_axis=-1 if channels else None,
         )
         np.testing.assert_allclose(ssim[i], expected, atol=1e-4)
+        # What scikit-image takes by itself; before 0.20, with a range of 2.
+        expected = skimage.metrics.structural_similarity(
+            truth[i],
+            prediction[i],
+            data_range=2.0,
+            channel_axis=-1 if channels else None,
+        )
+        np.testing.assert_allclose(of_openstl[i], expected, atol=1e-4)
         np.testing.assert_allclose(
             psnr[i],
             skimage.metrics.peak_signal_noise_ratio(
@@ -109,6 +118,7 @@ def test_perfect_frames():
     truth = np.zeros((1, 1, 16, 16), np.float32)
     truth[0, 0, 3:9, 4:12] = 1
     assert metrics.ssim(truth, truth) == pytest.approx(1)
+    assert metrics.ssim_openstl(truth, truth) == pytest.approx(1)
     assert metrics.psnr(truth, truth) == 100
     assert metrics.mse_sum_per_frame(truth, truth) == 0
     # Clipped at EPSILON, as documented: 256 pixels of -log(1 - 1e-7).

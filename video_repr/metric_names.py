@@ -7,5 +7,6 @@ IN_WORDS = {
     "mse_sum_per_frame": "squared error, sum of a frame",
     "mae_sum_per_frame": "absolute error, sum of a frame",
     "ssim": "SSIM",
+    "ssim_openstl": "SSIM of OpenSTL",
     "psnr": "PSNR, dB",
 }

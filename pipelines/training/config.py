@@ -251,11 +251,11 @@ def load(path, **values):
 
 def _check_thresholds(config):
     model = config.trainer.model
-    known = metric_names(model.output == "logistic")
     made = config.example_gen
-    if made.kind == "percepts" or made.patches.size < 11:
-        # Smaller frames have no SSIM.
-        known = tuple(name for name in known if name != "ssim")
+    known = metric_names(
+        model.output == "logistic",
+        None if made.kind == "percepts" else (made.patches.size,) * 2,
+    )
     for threshold in config.evaluator.thresholds:
         if threshold.metric not in known:
             raise InputError(

@@ -59,6 +59,7 @@ def test_scores_are_those_of_the_frames_that_predict_returns(
             ("mse_sum_per_frame", metrics.mse_sum_per_frame),
             ("mae_sum_per_frame", metrics.mae_sum_per_frame),
             ("ssim", metrics.ssim),
+            ("ssim_openstl", metrics.ssim_openstl),
             ("psnr", metrics.psnr),
         ):
             curve = function(true, predicted).mean(axis=0)

@@ -1,6 +1,7 @@
 """Results as the command line prints them."""
 
 from video_repr.files import read_json
+from video_repr.metric_names import IN_WORDS
 
 
 def print_evaluation(run):
@@ -11,25 +12,25 @@ def print_evaluation(run):
 
 def print_scores(evaluation):
     """Prints the scores in evaluation.json."""
-    rows = {
+    scores = {
         branch: evaluation[branch]
         for branch in ("reconstruction", "future")
         if branch in evaluation
     }
-    of = evaluation["baselines_of"]
-    rows[f"{of}, last frame repeated"] = evaluation["baselines"]["last_frame"]
-    rows[f"{of}, mean frame"] = evaluation["baselines"]["mean_frame"]
-    # Frames of less than 11 px have no SSIM.
-    names = [
-        name
-        for name in ("bce_sum_per_frame", "mse_sum_per_frame", "ssim", "psnr")
-        if name in evaluation[of]
-    ]
+    scores["last frame"] = evaluation["baselines"]["last_frame"]
+    scores["mean frame"] = evaluation["baselines"]["mean_frame"]
+    baselines_of = evaluation["baselines_of"]
+    names = [name for name in IN_WORDS if name in evaluation[baselines_of]]
+    width = max(map(len, names))
     print(f"{evaluation['data']['sequences']:,} test sequences")
-    print(" " * 28 + "".join(f"{name:>19}" for name in names))
-    for label, scores in rows.items():
-        values = "".join(f"{scores[name]:>19.3f}" for name in names)
-        print(f"{label:<28}{values}")
+    print(" " * width + "".join(f"{label:>15}" for label in scores))
+    for name in names:
+        values = "".join(f"{of[name]:>15.3f}" for of in scores.values())
+        print(f"{name:<{width}}{values}")
+    print(
+        f"The last frame repeated and the mean frame predict the {baselines_of}"
+        "."
+    )
 
 
 def print_predictions(split, predictions):

@@ -110,11 +110,10 @@ class _Scores:
         self._per_frame = {}
 
     def add(self, name, truth, prediction, logistic, is_frames=False):
-        wanted = set(metrics.metric_names(logistic))
+        picture = truth.shape[2:4] if truth.ndim > 3 else None
+        wanted = set(metrics.metric_names(logistic, picture))
         if self._only:
             wanted &= set(self._only)
-        if truth.ndim < 4 or min(truth.shape[2:4]) < 11:
-            wanted.discard("ssim")
         if "bce_sum_per_frame" in wanted:
             bce = metrics.bce_sum_per_frame(
                 truth, prediction, logits=not is_frames
