@@ -1,12 +1,14 @@
-r"""Imports features computed elsewhere as a dataset of percepts.
+r"""Imports features or pictures computed elsewhere as a dataset.
 
     python -m pipelines.import_features --arrays fc6.npy --index index.csv \
         --output data/fc6/1
 
 `--arrays` is an .npy, .npz or .h5 file with one array `[clips, time,
 features]`, or an .npz or .h5 file with an array `[time, features]` for each
-clip, under its name. `--index` is a CSV file with a line for each clip, in
-the order of the array, and the columns
+clip, under its name. Arrays of uint8 `[clips, time, height, width]`, or
+`[clips, time, height, width, channels]`, are pictures: they are kept as they
+are, like patches. `--index` is a CSV file with a line for each clip, in the
+order of the array, and the columns
 
     clip    its name
     label   its class; optional
@@ -43,9 +45,11 @@ from pipelines.sources import Sources
 from video_repr import arrays as files
 from video_repr import text
 from video_repr.data.features import FLOW
+from video_repr.data.features import IMAGE
 from video_repr.data.features import RGB
 from video_repr.data.features import Clip
 from video_repr.data.features import Features
+from video_repr.data.features import check_rows
 from video_repr.data.splits import SPLITS
 from video_repr.errors import InputError
 from video_repr.files import sha256
@@ -55,10 +59,10 @@ _COLUMNS = ("clip", "label", "group", "split")
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """Write features from elsewhere into a dataset directory.
+    """Write features or pictures from elsewhere into a dataset directory.
 
     Attributes:
-        arrays: .npy, .npz or .h5 file of the features.
+        arrays: .npy, .npz or .h5 file of the features, or of pictures.
         index: CSV file of the clips.
         output: the dataset to write.
         stream: the input of the features, RGB frames or optical flow.
@@ -75,12 +79,18 @@ class Arguments:
         """Runs the pipeline."""
         engine = Engine(self.workers, tuple(beam_options))
         sources = read_index(self.index, self.arrays)
-        width, sums = check(self.arrays, sources)
+        frame_shape, sums = check(self.arrays, sources)
+        pictures = len(frame_shape) > 1
+        if pictures and self.stream == "flow":
+            raise InputError(
+                f"Expected features with --stream flow. Received: pictures of "
+                f"{frame_shape} in {self.arrays}"
+            )
         from pipelines import copies
 
         sources = copies.unite(sources, sums)
-        key = {"rgb": RGB, "flow": FLOW}[self.stream]
-        features = Features(key, (width,), sources.labels)
+        key = IMAGE if pictures else {"rgb": RGB, "flow": FLOW}[self.stream]
+        features = Features(key, frame_shape, sources.labels)
         from pipelines.job import Job
 
         Job(
@@ -115,7 +125,8 @@ class Rows:
         decoded.frames = len(values)
         yield Clip(
             source.media_id,
-            np.asarray(values, np.float32),
+            # Pictures stay what they are.
+            values if values.ndim > 2 else np.asarray(values, np.float32),
             source.path,
             0,
             source.media_id,
@@ -196,14 +207,15 @@ def check(arrays, sources):
     """Checks that arrays fit their index.
 
     Returns:
-        The number of features, and the SHA-256 of each clip's values by its
-        name.
+        The shape of a frame, `(features,)`, or `(height, width)` or `(height,
+        width, channels)` of pictures; and the SHA-256 of each clip's values by
+        its name.
 
     Raises:
         InputError: naming the first clip that is missing, is of another
             size than the others, or has values that are not finite.
     """
-    widths, sums = {}, {}
+    shapes, sums = {}, {}
     read = _open(arrays)
     if read.clips not in (None, len(sources.sources)):
         raise InputError(
@@ -218,33 +230,35 @@ def check(arrays, sources):
         )
     for source in sources.sources:
         values = read(source)
-        if (
-            values.ndim != 2
-            or not values.size
-            or values.dtype.kind not in "fiu"
-        ):
+        pictures = values.ndim in (3, 4) and values.dtype == np.uint8
+        features = values.ndim == 2 and values.dtype.kind in "fiu"
+        if not values.size or not (pictures or features):
             raise InputError(
-                "Expected numbers of shape [time, features] for each clip. "
-                f"Received: {values.dtype} of shape {values.shape} for "
-                f"{source.media_id}"
+                "Expected numbers of shape [time, features] for each clip, or "
+                "uint8 pictures of [time, height, width] or [time, height, "
+                f"width, channels]. Received: {values.dtype} of shape "
+                f"{values.shape} for {source.media_id}"
             )
-        with np.errstate(over="ignore"):
-            # Numbers beyond the range of float32 become infinite.
-            values = values.astype(np.float32)
-        if not np.isfinite(values).all():
-            raise InputError(
-                "Expected finite features. Received: NaN or infinity in "
-                f"{source.media_id}"
-            )
-        widths.setdefault(values.shape[1], source.media_id)
+        if pictures:
+            check_rows(*values.shape[:2])
+        else:
+            with np.errstate(over="ignore"):
+                # Numbers beyond the range of float32 become infinite.
+                values = values.astype(np.float32)
+            if not np.isfinite(values).all():
+                raise InputError(
+                    "Expected finite features. Received: NaN or infinity in "
+                    f"{source.media_id}"
+                )
+        shapes.setdefault(values.shape[1:], source.media_id)
         sums[source.media_id] = hashlib.sha256(values.tobytes()).hexdigest()
-    if len(widths) > 1:
-        (a, first), (b, other) = list(widths.items())[:2]
+    if len(shapes) > 1:
+        (a, first), (b, other) = list(shapes.items())[:2]
         raise InputError(
-            f"Expected as many features in each clip. Received: {a} in "
-            f"{first}, {b} in {other}"
+            f"Expected frames of one shape. Received: {a} in {first}, {b} in "
+            f"{other}"
         )
-    return next(iter(widths)), sums
+    return next(iter(shapes)), sums
 
 
 def _open(path):
@@ -271,18 +285,19 @@ class _Arrays:
         self._all = None
         if len(shapes) == 1:
             ((name, shape),) = shapes.items()
-            if name is None or len(shape) == 3:
+            if name is None or len(shape) > 2:
                 self._all = name, shape
         if self._all and not self._all[1]:
             raise InputError(
-                "Expected an array [clips, time, features]. Received: a "
-                f"single number in {path}"
+                "Expected an array [clips, time, features], or uint8 "
+                "pictures [clips, time, height, width]. Received: a single "
+                f"number in {path}"
             )
         self.clips = self._all[1][0] if self._all else None
         self.names = set() if self._all else {*shapes}
 
     def __call__(self, source):
-        """The features of a clip, `[time, features]`."""
+        """The features of a clip, `[time, features]`, or its pictures."""
         if self._all:
             return self._read(self._all[0], source.row)
         if source.media_id not in self.names:

@@ -12,11 +12,9 @@ from pipelines.transforms.frame_sampling import FrameSampling
 from video_repr.data import film
 from video_repr.data.draw import rng_of
 from video_repr.data.features import Clip
+from video_repr.data.features import check_rows
 from video_repr.errors import InputError
 from video_repr.ranges import check_ranges
-
-# Largest height of a PNG in TensorFlow.
-_MOST_ROWS = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,12 +54,7 @@ class Patches:
             crops="[1, inf)",
             motion="[0, 1]",
         )
-        if self.clip_frames * self.size > _MOST_ROWS:
-            raise InputError(
-                f"Expected clips of at most {_MOST_ROWS:,} rows of pixels, "
-                "which one picture can hold. Received: "
-                f"{self.clip_frames} frames of {self.size} px"
-            )
+        check_rows(self.clip_frames, self.size)
         if self.whole and self.crops > 1:
             raise InputError(
                 f"Expected one crop of whole frames. Received: {self.crops}"

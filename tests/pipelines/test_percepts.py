@@ -249,6 +249,34 @@ def test_features_from_elsewhere(bring, rng, tmp_path, form):
             assert example["group"].decode() == ROWS[row]["group"]
 
 
+@pytest.mark.parametrize(
+    ("form", "frame_shape"), [("npy", (4, 6)), ("npz", (3, 5, 2))]
+)
+def test_pictures_from_elsewhere(bring, rng, tmp_path, form, frame_shape):
+    values = rng.integers(0, 256, (3, 5, *frame_shape), np.uint8)
+    path = tmp_path / f"arrays.{form}"
+    if form == "npy":
+        np.save(path, values)
+    else:
+        names = [row["clip"] for row in ROWS]
+        np.savez(path, **dict(zip(names, values, strict=True)))
+    assert bring(path) == 0
+    found = {
+        example["id"].decode(): example["clip"]
+        for split in ("train", "test")
+        for example in examples(tmp_path / "brought/1", split)
+    }
+    for row, clip in zip(ROWS, values, strict=True):
+        assert found[row["clip"]].dtype == np.uint8
+        np.testing.assert_array_equal(found[row["clip"]], clip)
+
+
+def test_pictures_are_no_flow(bring, tmp_path, capsys):
+    np.save(tmp_path / "arrays.npy", np.zeros((3, 5, 4, 6), np.uint8))
+    assert bring(tmp_path / "arrays.npy", extra=("--stream", "flow")) == 2
+    assert "pictures of (4, 6)" in capsys.readouterr().err
+
+
 def changed(number, **fields):
     rows = [dict(row) for row in ROWS]
     rows[number].update(fields)
@@ -260,6 +288,8 @@ def changed(number, **fields):
     [
         (np.zeros((2, 5, 7)), ROWS, "has, 3. Received: 2 in"),
         (np.zeros((3, 7)), ROWS, "Received: float64 of shape (7,) for a"),
+        (np.zeros((3, 5, 7, 7)), ROWS, "uint8 pictures of [time, height"),
+        (np.zeros((3, 5000, 201, 1), "u1"), ROWS, "at most 1,000,000 rows"),
         (np.full((3, 5, 7), np.nan), ROWS, "NaN or infinity in a"),
         (np.zeros((3, 5, 7)), changed(1, clip="a"), "'a' more often"),
         (np.zeros((3, 5, 7)), changed(1, label=""), "line 3 of"),

@@ -38,6 +38,9 @@ EXAMPLE_ID = "example/id"
 
 NO_LABEL = -1
 
+# Largest height of a PNG in TensorFlow.
+_MOST_ROWS = 1_000_000
+
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
@@ -242,6 +245,16 @@ class Features:
         else:
             frames = tf.reshape(found[self.key].values, (-1, *self.frame_shape))
         return frames, found[FRAMES], found[LABEL_INDEX]
+
+
+def check_rows(time, height):
+    """Raises `InputError` if one picture cannot hold a clip's frames."""
+    if time * height > _MOST_ROWS:
+        raise InputError(
+            f"Expected clips of at most {_MOST_ROWS:,} rows of pixels, "
+            f"which one picture can hold. Received: {time} frames of {height} "
+            "px"
+        )
 
 
 def _png(clip):
