@@ -198,7 +198,7 @@ def test_export(run, capsys, tmp_path, monkeypatch):
         "[batch, time, 16, 16]",
         "float32, pixels in [0, 1]",
         "the reversed clip of 4 frames and the 3 frames after it",
-        "On 10 test sequences of Moving MNIST",
+        "On 10 test sequences of Moving MNIST, made from the test digits",
         f"| {metrics['future']['bce_sum_per_frame']:,.3f} |",
         "- Weights: CC-BY-4.0.",
         "- Data: Of mine.",

@@ -177,6 +177,18 @@ def _training(about):
     ]
 
 
+def _test_set(data):
+    """Which test sequences these are: the numbers of others are not these."""
+    if "digits" not in data:
+        return ""
+    if data["test_seed"] is None:
+        return f" from the file {data['test']}"
+    return (
+        f", {data['test']} of {data['digits']['source']!r} with seed "
+        f"{data['test_seed']}"
+    )
+
+
 def _numbers(metrics):
     if metrics is None:
         return ["Not measured: the data were not there when it was exported."]
@@ -197,9 +209,9 @@ def _numbers(metrics):
     data = metrics["data"]
     return [
         *_wrapped(
-            f"On {data['sequences']:,} test sequences of {data['name']}, "
-            f"measured on {metrics['measured_on']}; per step in "
-            "`metrics.json`."
+            f"On {data['sequences']:,} test sequences of {data['name']}"
+            f"{_test_set(data)}, measured on {metrics['measured_on']}; per "
+            "step in `metrics.json`."
         ),
         "",
         *table,
