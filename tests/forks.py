@@ -126,6 +126,10 @@ class Fork:
             os.close(file)
         return bool(ready)
 
+    def errors(self):
+        """What it has printed as errors so far."""
+        return self._logs[1].read_text()
+
     def wait(self):
         """Waits for its end; returns a `subprocess.CompletedProcess`."""
         code = self._forks.wait_for(self.pid)

@@ -19,6 +19,13 @@ class DivergedError(RuntimeError):
     """
 
 
+class WorkerLostError(RuntimeError):
+    """Another machine of a training has stopped.
+
+    The command line prints its message and exits with code 3.
+    """
+
+
 class FailureRateError(RuntimeError):
     """More sources of a pipeline's job failed than `max_failure_rate`."""
 

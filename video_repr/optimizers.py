@@ -37,7 +37,8 @@ class _CompiledUpdate:
     Use it for a step that XLA does not compile, such as one in bfloat16 on a
     CPU, which XLA would make slower. Without XLA an update reads and writes
     every weight and moment many times, once an operation. In a strategy of
-    several replicas the optimizer's normal update is used.
+    several replicas it is used by the models of this package; others use the
+    optimizer's normal update.
     """
 
     def apply(self, grads, trainable_variables=None):

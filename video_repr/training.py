@@ -17,6 +17,9 @@ from video_repr.callbacks import TensorBoard
 from video_repr.configs.config import policy_of
 from video_repr.data.run_data import frame_scaling
 from video_repr.data.run_data import load_data
+from video_repr.devices import Devices
+from video_repr.devices import Workers
+from video_repr.devices import losing_workers
 from video_repr.errors import InputError
 from video_repr.errors import need
 from video_repr.evaluation import evaluate_run
@@ -128,6 +131,8 @@ def _optimizer(training):
 def pretrain(config, directory, **options):
     """Trains the model of a config and evaluates it.
 
+    Of several machines only the first evaluates it.
+
     Args:
         config: a `configs.Config`.
         directory: the run directory to make.
@@ -141,7 +146,8 @@ def pretrain(config, directory, **options):
         DivergedError: if the loss becomes NaN or infinite.
     """
     run = train(config, directory, **options)
-    evaluate_run(run)
+    if Workers.from_environment().is_first:
+        evaluate_run(run)
     return run
 
 
@@ -155,6 +161,9 @@ def train(
     encoder=None,
 ):
     """Trains the model of a config.
+
+    With the environment variable TF_CONFIG it trains together with other
+    machines. The first writes the run directory, which all must see.
 
     Args:
         config: a `configs.Config`.
@@ -172,18 +181,23 @@ def train(
 
     Raises:
         InputError: if the directory exists and `resume` is False, or has the
-            run of another config, the data cannot be loaded, or the shapes of
-            the encoder's weights differ from the config's.
+            run of another config, the data cannot be loaded, the shapes of
+            the encoder's weights differ from the config's, the devices are
+            not there or do not divide a batch, or machines disagree.
         DivergedError: if the loss becomes NaN or infinite.
+        WorkerLostError: if another machine of the training has stopped.
     """
     # Checked now, as the end of the first epoch may be hours later.
     need("report", "matplotlib", "PIL", "tensorboard")
-    with in_precision(config.training.precision):
+    with in_precision(config.training.precision), losing_workers():
         return _train(config, directory, resume, gate_images, frames, encoder)
 
 
 def _train(config, directory, resume, gate_images, frames, encoder):
     run = runs.Run(pathlib.Path(directory))
+    devices = Devices.of(config.training)
+    found = dataclasses.replace(config.training, devices=devices.count)
+    config = dataclasses.replace(config, training=found)
     started = run.config_file.exists()
     if not started and not _is_empty(run.path):
         raise InputError(
@@ -205,15 +219,27 @@ def _train(config, directory, resume, gate_images, frames, encoder):
     data.test()
     data.validation()
     data.train(config.training.batch_size)
-    epoch, model = 0, None
-    if started and run.last.exists():
-        epoch, model = run.epochs(run.last), run.model(run.last)
-    if model is None:
-        model = build_model(config, frames)
-        if encoder is not None:
-            _begin_with(model.encoder, encoder)
+    epoch = run.epochs(run.last) if started and run.last.exists() else 0
+    devices.agree(
+        config=config.to_dict(), data=data.fingerprint, checkpoint=epoch
+    )
+    with devices.scope():
+        if epoch:
+            model = run.model(run.last)
+        else:
+            model = build_model(config, frames)
+            if encoder is not None:
+                _begin_with(model.encoder, encoder)
+    if devices.workers.is_first:
+        _begin(run, data)
+    _fit(data, run, model, epoch, gate_images, devices)
+    return run
+
+
+def _begin(run, data):
+    """Writes what is known before the training."""
     run.path.mkdir(parents=True, exist_ok=True)
-    write_json(run.config_file, config.to_dict())
+    write_json(run.config_file, data.config.to_dict())
     # A process that was killed may have written some of them.
     if not run.videos_file.exists():
         write_json(run.videos_file, data.videos())
@@ -222,8 +248,6 @@ def _train(config, directory, resume, gate_images, frames, encoder):
     write_json(run.data_file, {"fingerprint": data.fingerprint})
     remove_partials(run.path)
     run.last.parent.mkdir(exist_ok=True)
-    _fit(data, run, model, epoch, gate_images)
-    return run
 
 
 def _is_over(training, run, epoch):
@@ -279,18 +303,20 @@ def _same_config(run, config):
     return old
 
 
-def _fit(data, run, model, epoch, gate_images):
+def _fit(data, run, model, epoch, gate_images, devices):
     training = data.config.training
     if _is_over(training, run, epoch):
         print(f"{run.path}: all {epoch} epochs are trained.", flush=True)
         return
     validation = data.validation()
-    verbose = 1 if sys.stdout.isatty() else 2
-    clock, timed, length = None, [], ""
+    verbose, writing = 0, []
+    if devices.workers.is_first:
+        verbose = 1 if sys.stdout.isatty() else 2
+    clock, timed, length = None, [], devices.introduce()
     if training.minutes is not None:
         clock = Clock(data.config, run.share(epoch))
         timed = [clock, Progress(clock, verbose)]
-        length = (
+        length += (
             f", for {training.minutes:g} minutes; the result depends on the "
             "speed of this machine, too"
         )
@@ -299,6 +325,11 @@ def _fit(data, run, model, epoch, gate_images):
         f"{f', from epoch {epoch + 1} on' if epoch else ''}{length}.",
         flush=True,
     )
+    if devices.workers.is_first:
+        writing = [
+            TensorBoard(run, validation[:4], gate_images),
+            Checkpoints(run, training, epoch, clock),
+        ]
     model.fit(
         # A function of the step: a resumed run sees what it would have seen.
         data.train(
@@ -312,9 +343,5 @@ def _fit(data, run, model, epoch, gate_images):
         validation_data=validation,
         validation_batch_size=min(len(validation), 100),
         verbose=verbose if training.minutes is None else 0,
-        callbacks=[
-            *timed,
-            TensorBoard(run, validation[:4], gate_images),
-            Checkpoints(run, training, epoch, clock),
-        ],
+        callbacks=[*timed, *writing],
     )

@@ -67,8 +67,7 @@ def _step(work):
         model.build(clips.shape)
         model.compile(
             keras.optimizers.Adam(1e-3),
-            # XLA compiles no step over several devices.
-            jit_compile=work.devices == 1,
+            jit_compile=True,
             # The mean over all frames, as the peers have it.
             loss_weights={
                 name: frames / sum(work.decoded.values())
@@ -100,10 +99,11 @@ def _on_many(model, clips, y):
         tf.data.experimental.AutoShardPolicy.DATA
     )
     batches = batch.unbatch().batch(len(clips)).repeat().with_options(options)
+    # This makes the metrics' variables, too.
+    model.fit(batches, steps_per_epoch=1, verbose=0)
     batches = iter(
         model.distribute_strategy.experimental_distribute_dataset(batches)
     )
-    model.make_train_function()
     return lambda: model.train_function(batches)["loss"]
 
 

@@ -83,55 +83,6 @@ def test_a_step_stays_on_its_device_with_known_shapes(one_step):
     assert "f64" not in program
 
 
-REPLICAS = """
-import keras, numpy as np, tensorflow as tf
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0],
-    [tf.config.LogicalDeviceConfiguration()] * 2,
-)
-from video_repr import Decoder, Encoder, VideoSeq2Seq
-strategy = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
-clips = np.random.default_rng(0).random((8, 5, 6)).astype("float32")
-
-def fit(**options):
-    keras.utils.set_random_seed(0)
-    model = VideoSeq2Seq(
-        Encoder((4,)),
-        {"future": Decoder((4,), 6, conditional=True)},
-        input_frames=3,
-        future_frames=2,
-    )
-    model.compile(keras.optimizers.Adam(1e-2), **options)
-    model.fit(clips, batch_size=4, epochs=2, shuffle=False, verbose=0)
-    if options:
-        model.save("one.keras")
-    return model.get_weights()
-
-one = fit(jit_compile=False)
-with strategy.scope():
-    two = fit()
-print(max(np.abs(a - b).max() for a, b in zip(one, two)))
-with strategy.scope():
-    try:
-        fit(jit_compile=True)
-    except ValueError as error:
-        print(error)
-    keras.models.load_model("one.keras").fit(
-        clips, batch_size=4, epochs=1, verbose=0
-    )
-with tf.distribute.MirroredStrategy(["/cpu:0"]).scope():
-    fit()
-print("done")
-"""
-
-
-def test_replicas_learn_what_one_device_learns(forked):
-    difference, error = forked(REPLICAS).split("\n", 1)
-    assert float(difference) < 1e-6
-    assert "a strategy of 2 replicas. Received: jit_compile=True" in error
-    assert error.endswith("done\n")
-
-
 def test_replicas_of_the_benchmark_need_gpus():
     from benchmarks.step.ours import AbsentError
     from benchmarks.step.ours import step

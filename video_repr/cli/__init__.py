@@ -24,6 +24,7 @@ from video_repr.cli.transfer import LabelCurve
 from video_repr.errors import DivergedError
 from video_repr.errors import InputError
 from video_repr.errors import PipelineError
+from video_repr.errors import WorkerLostError
 
 
 def main(arguments=None):
@@ -34,7 +35,8 @@ def main(arguments=None):
             when None.
 
     Returns:
-        The exit code: 0 for success, 1 for a failed run, 2 for unusable input.
+        The exit code: 0 for success, 1 for a failed run, 2 for unusable input,
+        3 for a run to go on with, as another machine has stopped.
     """
     try:
         # Constructing a config checks its values.
@@ -77,4 +79,7 @@ def main(arguments=None):
     except (DivergedError, PipelineError) as error:
         print(f"video-repr: {error}", file=sys.stderr)
         return 1
+    except WorkerLostError as error:
+        print(f"video-repr: {error}", file=sys.stderr)
+        return 3
     return 0

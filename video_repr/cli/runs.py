@@ -75,6 +75,7 @@ class Pretrain:
         # It refuses wrong values.
         config = training.config
         import_tensorflow()
+        from video_repr.devices import Workers
         from video_repr.training import pretrain
 
         run = pretrain(
@@ -83,7 +84,8 @@ class Pretrain:
             resume=training.resume,
             gate_images=training.gate_images,
         )
-        print_evaluation(run)
+        if Workers.from_environment().is_first:
+            print_evaluation(run)
 
 
 @dataclasses.dataclass(frozen=True)

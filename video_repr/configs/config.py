@@ -205,7 +205,10 @@ class TrainingConfig:
         steps_per_execution: number of updates that run without a return to
             Python; the progress is shown after each such execution. The last
             one in an epoch ends with the epoch.
-        batch_size: sequences in an update.
+        batch_size: sequences in an update, of all devices together.
+        devices: number of GPUs of the machine to train on, or "all" of them; of
+            each machine where there are several. TensorFlow's CPU devices where
+            there are no GPUs.
         optimizer: "nadam" with beta_1 0.85, "adam", or the authors' "rmsprop"
             with decay 0.95 and momentum 0.9.
         learning_rate: initial learning rate.
@@ -227,6 +230,7 @@ class TrainingConfig:
     steps_per_epoch: int = 500
     steps_per_execution: int = _added_later(1)
     batch_size: int = 32
+    devices: int | Literal["all"] = _added_later(1)
     optimizer: Literal["nadam", "adam", "rmsprop"] = "nadam"
     learning_rate: float = 3e-3
     schedule: Literal["linear", "root", "cosine", "constant"] = "linear"
@@ -260,6 +264,7 @@ class TrainingConfig:
             steps_per_epoch="[1, inf)",
             steps_per_execution=f"[1, {max(1, self.steps_per_epoch)}]",
             batch_size="[1, inf)",
+            **({} if self.devices == "all" else {"devices": "[1, inf)"}),
             learning_rate="(0, inf)",
             clip_norm="(0, inf)",
         )

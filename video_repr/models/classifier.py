@@ -18,6 +18,7 @@ from video_repr.models.compiled import LoadsCompiled
 from video_repr.models.compiled import check_loss_scaling
 from video_repr.models.input_checks import ChecksInputs
 from video_repr.models.input_checks import ReadsPaddedClips
+from video_repr.models.replicas import TrainsReplicas
 from video_repr.ranges import check_ranges
 from video_repr.ranges import whole_number
 
@@ -26,6 +27,7 @@ from video_repr.ranges import whole_number
 class ActionClassifier(
     ReadsPaddedClips,
     ChecksInputs,
+    TrainsReplicas,
     LoadsCompiled,
     SavesTrainable,
     ComputesOutputShape,

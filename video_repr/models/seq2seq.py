@@ -19,6 +19,7 @@ from video_repr.models import conversion
 from video_repr.models.compiled import LoadsCompiled
 from video_repr.models.compiled import check_loss_scaling
 from video_repr.models.input_checks import ChecksInputs
+from video_repr.models.replicas import TrainsReplicas
 from video_repr.models.stacked_decoder import StackedDecoder
 from video_repr.models.stacked_encoder import StackedEncoder
 from video_repr.ranges import whole_number
@@ -29,6 +30,7 @@ BRANCHES = ("reconstruction", "future")
 @keras.saving.register_keras_serializable(package="video_repr")
 class VideoSeq2Seq(
     ChecksInputs,
+    TrainsReplicas,
     LoadsCompiled,
     SavesTrainable,
     ComputesOutputShape,
@@ -207,18 +209,9 @@ class VideoSeq2Seq(
             **kwargs: as for `keras.Model.compile`.
 
         Raises:
-            ValueError: for `jit_compile=True` in a strategy of several
-                replicas, whose step XLA cannot compile; and for a model that
-                computes in float16 without loss scaling.
+            ValueError: for a model that computes in float16 without loss
+                scaling.
         """
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        if kwargs.get("jit_compile") is True and replicas > 1:
-            # Keras puts all replicas into one program.
-            raise ValueError(
-                "XLA cannot compile a step over several devices; expected "
-                "jit_compile to be left out or False in a strategy of "
-                f"{replicas} replicas. Received: jit_compile=True"
-            )
         if loss is None:
             loss = {
                 branch: BceSumPerFrame()
