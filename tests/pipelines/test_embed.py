@@ -10,6 +10,7 @@ from pipelines import arguments
 from pipelines import embed
 from pipelines import moving_mnist
 from pipelines.transforms.vectors import EMBEDDING
+from pipelines.transforms.vectors import SavedEncoder
 from video_repr import Encoder
 from video_repr.data import ClipDataset
 from video_repr.data import read_clip
@@ -26,6 +27,15 @@ def call(kind, *given):
         return arguments.main(kind, "test", [*map(str, given)])
     except SystemExit as ended:
         return ended.code
+
+
+def test_clips_of_several_lengths_in_a_batch(rng):
+    clips = [rng.random((length, 2)) for length in (3, 5, 3, 4, 5)]
+    vectors = SavedEncoder("anywhere", 8).run_inference(
+        clips, lambda batch: tf.reduce_sum(batch, axis=1)
+    )
+    for clip, vector in zip(clips, vectors, strict=True):
+        np.testing.assert_allclose(vector, clip.sum(axis=0))
 
 
 @pytest.fixture(scope="module")
