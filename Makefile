@@ -1,5 +1,5 @@
 # make demo       learn from bouncing digits, predict, show, export
-# make test       lint and tests, about thirteen minutes on two cores
+# make test       lint and tests, 13 to 16 minutes on two cores
 # make test-fast  the quick tests, for use while you edit
 # make test-hard  long tests: thousands of damaged files, killed processes
 # make test-oldest  the wheel with the oldest TensorFlow and its packages

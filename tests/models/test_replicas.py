@@ -86,6 +86,7 @@ for data in (
 if jit_compile:
     with strategy.scope():
         assert keras.models.load_model("one.keras").jit_compile
+else:
     # A strategy of one device is none to us.
     with tf.distribute.MirroredStrategy(["/cpu:0"]).scope():
         model, *_ = fit(jit_compile=False)

@@ -313,7 +313,7 @@ def test_features_of_other_sizes(bring, rng, tmp_path, capsys):
     }
     np.savez(tmp_path / "arrays.npz", **arrays)
     assert bring(tmp_path / "arrays.npz") == 2
-    assert "Received: 7 in a, 8 in c" in capsys.readouterr().err
+    assert "Received: (7,) in a, (8,) in c" in capsys.readouterr().err
     for change, message in (
         ({"d": arrays["a"]}, "1 without, as 'd'"),
         ({"c": None}, "for each clip. Received: "),
