@@ -83,7 +83,7 @@ class Arguments:
         pictures = len(frame_shape) > 1
         if pictures and self.stream == "flow":
             raise InputError(
-                f"Expected features with --stream flow. Received: pictures of "
+                "Expected features with --stream flow. Received: pictures of "
                 f"{frame_shape} in {self.arrays}"
             )
         from pipelines import copies

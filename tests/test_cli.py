@@ -11,6 +11,8 @@ from PIL import Image
 
 from video_repr import cli
 from video_repr import configs
+from video_repr import training
+from video_repr.errors import WorkerLostError
 from video_repr.runs import Run
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_graphs")]
@@ -361,6 +363,20 @@ def test_paths_that_are_something_else(run, tmp_path, digits_file, capsys):
         assert "Expected" in line
         assert "file" in line
     assert files_in(tmp_path) == ["file"]
+
+
+def test_a_lost_machine_has_an_exit_code_of_its_own(
+    digits_file, tmp_path, monkeypatch, capsys
+):
+    def lose(*args, **options):
+        raise WorkerLostError("Another machine has stopped.")
+
+    monkeypatch.setattr(training, "pretrain", lose)
+    # What the loop in docs/train.md waits for.
+    assert train(digits_file, tmp_path / "run") == 3
+    assert capsys.readouterr().err == (
+        "video-repr: Another machine has stopped.\n"
+    )
 
 
 def test_small_frames_have_no_ssim(digits_file, tmp_path, capsys):

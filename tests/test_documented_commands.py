@@ -21,7 +21,6 @@ PAGES = sorted(
     for pattern in ("*.md", "docs/**/*.md", "[!.]*/README.md", "examples/**/*")
     for page in ROOT.glob(pattern)
     if page.suffix in (".md", ".toml")
-    and not page.is_relative_to(ROOT / "runs")
 )
 MODULES = sorted(
     path
@@ -30,8 +29,8 @@ MODULES = sorted(
 )
 PROGRAM = r"(?:video-repr|python -m (?:pipelines|benchmarks)\.\w+)\b"
 COMMANDS = (
-    # A line of its own, which goes on after a backslash.
-    re.compile(rf"^ *({PROGRAM}(?:\\\n|[^\n])*)", re.MULTILINE),
+    # A line of its own, or of a comment, which goes on after a backslash.
+    re.compile(rf"^#? *({PROGRAM}(?:\\\n|[^\n])*)", re.MULTILINE),
     # In a sentence; without options it is the name of a program.
     re.compile(rf"`({PROGRAM}[^`]* --[^`]*)`"),
 )

@@ -97,7 +97,7 @@ def test_ssim_and_psnr_are_scikit_images(rng, channels):
             channel_axis=-1 if channels else None,
         )
         np.testing.assert_allclose(ssim[i], expected, atol=1e-4)
-        # What scikit-image takes by itself; before 0.20, with a range of 2.
+        # What scikit-image takes by itself; older versions took this range.
         expected = skimage.metrics.structural_similarity(
             truth[i],
             prediction[i],

@@ -1,7 +1,10 @@
 import pathlib
 import re
 
+import numpy as np
 import pytest
+
+from video_repr import VideoSeq2Seq
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -27,6 +30,16 @@ def test_the_api_in_twenty_lines_runs():
     assert names["far"].shape == (3, 100, 64, 64)
     ((h, c),) = names["states"]
     assert h.shape == c.shape == (3, 16)
+
+
+def test_the_convolutional_model_predicts():
+    """As printed, but for its size."""
+    _, source, *_ = re.findall(r"```python\n(.*?)```", README, re.S)
+    assert source.count("(128,)") == 2
+    names = {"VideoSeq2Seq": VideoSeq2Seq}
+    exec(source.replace("(128,)", "(2,)"), names)
+    clips = np.zeros((1, 20, 64, 64), np.uint8)
+    assert names["model"](clips)["future"].shape == (1, 10, 64, 64)
 
 
 def test_files_and_commands_that_readme_names_exist():

@@ -218,14 +218,16 @@ def answers(address):
         return False
 
 seconds, *others = sys.argv[1:]
-while not select.select([sys.stdin], [], [], float(seconds))[0]:
+waited = 0
+while not select.select([sys.stdin], [], [], int(seconds))[0]:
+    waited += int(seconds)
     missing = [
         f"worker {index} ({address})"
         for index, address in (other.split("=", 1) for other in others)
         if not answers(address)
     ]
     who = " and ".join(missing) or "the other workers"
-    print(f"Waiting for {who} for {seconds} s.", file=sys.stderr, flush=True)
+    print(f"Waiting for {who} for {waited} s.", file=sys.stderr, flush=True)
 """
 
 

@@ -78,9 +78,9 @@ def ssim(truth, prediction):
 def ssim_openstl(truth, prediction):
     """Structural similarity as the tables of OpenSTL have it.
 
-    It is the default of scikit-image before 0.20 for floating point: the window
-    of 7 x 7 px has equal weights, variances are those of samples, and the data
-    range is 2, although pixels are in [0, 1]. It is above `ssim`.
+    It is what older versions of scikit-image compute by default for floating
+    point: the window of 7 x 7 px has equal weights, variances are those of
+    samples, and the data range is 2, although pixels are in [0, 1].
     """
     window = SSIM_WINDOWS["ssim_openstl"]
     weights = np.full(window, 1 / window)

@@ -282,7 +282,8 @@ def test_a_worker_that_does_not_come_is_named(digits_file, tmp_path, forks):
     given = config_of(digits_file), tmp_path / "run", "-"
     cluster, (worker,) = start_workers(forks, tmp_path, given)
     until = time.monotonic() + 60
-    message = f"Waiting for worker 1 ({cluster[1]}) for 1 s."
+    # The second time.
+    message = f"Waiting for worker 1 ({cluster[1]}) for 2 s."
     while message not in worker.errors() and time.monotonic() < until:
         time.sleep(0.2)
     worker.kill(signal.SIGKILL)

@@ -27,10 +27,7 @@ def print_scores(evaluation):
     for name in names:
         values = "".join(f"{of[name]:>15.3f}" for of in scores.values())
         print(f"{name:<{width}}{values}")
-    print(
-        f"The last frame repeated and the mean frame predict the {baselines_of}"
-        "."
-    )
+    print(f"The last and the mean frame predict the {baselines_of}.")
 
 
 def print_predictions(split, predictions):
